@@ -1,0 +1,25 @@
+"""What every part of the page shares: the engine's objects and the reader's picture and question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+if TYPE_CHECKING:
+    from patchwork.catalog import Catalog
+    from patchwork.hardware import Hardware
+    from patchwork.pool import Pool
+
+
+@dataclass(frozen=True)
+class Page:
+    """`picture` holds a path to the reader's file (read it only through `images.load_picture`)."""
+
+    catalog: Catalog
+    hardware: Hardware
+    pool: Pool
+    picture: gr.Image
+    question: gr.Textbox
+    offline: bool = False

@@ -1,0 +1,43 @@
+# One-word tasks. `make test` is all that a bare Debian or a laptop needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: run test lint format bench shots tools clean
+
+run: $(VENV)/ready
+	$(BIN)/python app.py
+
+test: $(VENV)/ready tools lint
+	$(BIN)/python -m pytest
+	node --test tests/js/*.test.mjs
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/ready
+	$(BIN)/patchwork bench
+
+shots: $(VENV)/ready tools
+	$(BIN)/python -m tests.browser.shots screenshots
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+# The browser tests drive the system's Chromium; Node runs the tests of the drawing kit.
+tools:
+	@command -v chromium >/dev/null && command -v node >/dev/null || { \
+	  command -v apt-get >/dev/null || { echo "Install chromium and node first (no apt-get here)."; exit 1; }; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends chromium nodejs fonts-dejavu-core; }
+
+clean:
+	rm -rf $(VENV) build runs screenshots

@@ -1,0 +1,75 @@
+"""The course's table of contents and the contents of one tab; it knows no model and no other part of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from patchwork.ui.page import Page
+
+LESSONS = Path(__file__).parents[2] / "lessons"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tab: `id` is what `?chapter=` says, `label` what the tab bar says."""
+
+    number: int
+    id: str
+    label: str
+    title: str
+
+
+CONTENTS = tuple(
+    Entry(number, *names)
+    for number, names in enumerate(
+        [
+            ("modalities", "Modalities", "Two modalities, one model"),
+            ("encoders", "Encoders", "Vision encoders"),
+            ("bridge", "Bridge", "The projection bridge"),
+            ("fusion", "Fusion", "Fusion strategies"),
+            ("instruction", "Instruction", "Visual instruction tuning"),
+            ("llava", "LLaVA", "The LLaVA architecture"),
+            ("training", "Training", "The training pipeline"),
+            ("grounding", "Grounding", "Grounding and spatial understanding"),
+            ("documents", "Documents", "Document understanding"),
+            ("frontier", "Frontier", "Frontier VLMs"),
+        ]
+    )
+)
+
+
+def build_tabs(page: Page, before_first: object = None) -> gr.Tabs:
+    """Ten tabs, kept in step with the page's address in both directions."""
+    with gr.Tabs(elem_id="pw-chapters", overflow_behavior="wrap") as tabs:
+        for entry in CONTENTS:
+            with gr.Tab(f"{entry.number} {entry.label}", id=entry.id, elem_id=f"pw-chapter-{entry.id}") as tab:
+                if entry.number == 0 and callable(before_first):
+                    before_first()
+                fill_tab(entry, page)
+            tab.select(fn=None, js=_write_address(entry.id), api_visibility="private")
+    return tabs
+
+
+def fill_tab(entry: Entry, page: Page) -> None:
+    """The chapter's heading, and its lesson or one line that says that it is still to come."""
+    gr.HTML(
+        f'<header class="pw-title"><span class="pw-number">Chapter {entry.number}</span><h2>{entry.title}</h2></header>'
+    )
+    gr.HTML('<p class="pw-empty">This chapter is still being written.</p>')
+
+
+READ_ADDRESS = """() => {
+  const chapter = new URLSearchParams(location.search).get('chapter');
+  return chapter ? {__type__: 'update', selected: chapter} : {__type__: 'update'};
+}"""
+
+
+def _write_address(chapter: str) -> str:
+    return f"""() => {{
+  const address = new URL(location);
+  address.searchParams.set('chapter', '{chapter}');
+  history.replaceState({{}}, '', address);
+}}"""

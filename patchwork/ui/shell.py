@@ -1,0 +1,57 @@
+"""The frame of the page: header, the reader's tray, ten tabs, presenter bar. It knows no chapter's contents."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from patchwork.ui import chapter, hero, presenter, tray
+from patchwork.ui.page import Page
+
+if TYPE_CHECKING:
+    from patchwork.catalog import Catalog
+    from patchwork.hardware import Hardware
+    from patchwork.pool import Pool
+
+TITLE = "Patchwork — understand vision-language models by running one"
+
+_MARK = (
+    '<svg class="pw-mark" viewBox="0 0 22 22" width="22" height="22" aria-hidden="true">'
+    '<rect x="0" y="0" width="10" height="10" rx="2" fill="var(--pw-visual)"/>'
+    '<rect x="12" y="0" width="10" height="10" rx="5" fill="var(--pw-text)"/>'
+    '<rect x="0" y="12" width="10" height="10" rx="5" fill="var(--pw-frozen)"/>'
+    '<rect x="12" y="12" width="10" height="10" rx="2" fill="var(--pw-output)"/></svg>'
+)
+
+
+def build_shell(catalog: Catalog, hardware: Hardware, pool: Pool, offline: bool) -> None:
+    """Lay out the whole page in the current `gr.Blocks`."""
+    gr.HTML(_draw_header(hardware, offline), elem_id="pw-header")
+    with gr.Row(elem_id="pw-stage"):
+        picture, question = tray.build_tray()
+        page = Page(catalog, hardware, pool, picture, question, offline)
+        with gr.Column(elem_id="pw-main", min_width=0):
+            tabs = chapter.build_tabs(page, before_first=lambda: hero.build_hero(page))
+    presenter.build_presenter()
+    gr.context.Context.root_block.load(
+        fn=None, outputs=tabs, js=chapter.READ_ADDRESS, api_visibility="private", queue=False
+    )
+
+
+def _draw_header(hardware: Hardware, offline: bool) -> str:
+    status = [_name_device(hardware), "offline" if offline else ""]
+    words = " · ".join(html.escape(word) for word in status if word)
+    return (
+        f'<header class="pw-bar">{_MARK}<h1>Patchwork</h1>'
+        '<p class="pw-motto">understand vision-language models by running one</p>'
+        f'<p class="pw-status">{words}</p>'
+        '<button type="button" class="pw-present-button" title="Presenter mode (P)">Present</button></header>'
+    )
+
+
+def _name_device(hardware: Hardware) -> str:
+    if hardware.device == "cpu":
+        return f"runs on this machine's CPU, {hardware.cores} cores"
+    return f"runs on {hardware.name}"

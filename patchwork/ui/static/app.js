@@ -1,0 +1,80 @@
+/* Presenter mode: its keys, its bar, its clock. It knows tabs and run buttons only by their place in the page. */
+
+(() => {
+  const PRESENTING = "pw-presenting";
+  const isPresenting = () => document.documentElement.classList.contains(PRESENTING);
+  const isVisible = (element) => element.offsetParent !== null;
+
+  const tabs = () => [...document.querySelectorAll("#pw-chapters > .tab-wrapper [role=tab]")];
+  const currentTab = () => tabs().findIndex((tab) => tab.getAttribute("aria-selected") === "true");
+
+  const openChapter = (number) => {
+    const tab = tabs()[number];
+    if (!tab) return;
+    tab.click();
+    window.scrollTo(0, 0);
+    setTimeout(showWhere, 60);
+  };
+
+  const showWhere = () => {
+    document.querySelectorAll("#pw-presenter [data-chapter]").forEach((title) => {
+      title.hidden = Number(title.dataset.chapter) !== currentTab();
+    });
+  };
+
+  const setPresenting = (on) => {
+    document.documentElement.classList.toggle(PRESENTING, on);
+    window.dispatchEvent(new Event("resize"));
+    showWhere();
+  };
+
+  const runVisibleDemo = () => {
+    const buttons = [...document.querySelectorAll("button.pw-run, .pw-run button")].filter(isVisible);
+    const onScreen = buttons.find((button) => {
+      const box = button.getBoundingClientRect();
+      return box.bottom > 0 && box.top < window.innerHeight;
+    });
+    const button = onScreen || buttons[0];
+    if (!button) return;
+    button.scrollIntoView({block: "nearest"});
+    button.click();
+  };
+
+  // Keys that a field, a slider or a simulation uses are theirs.
+  const isTaken = (event) =>
+    event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey ||
+    event.target.closest?.("input, textarea, select, [contenteditable=true], [role=slider], [data-keys]");
+
+  const ACTIONS = {
+    ArrowRight: () => openChapter(Math.min(currentTab() + 1, tabs().length - 1)),
+    ArrowLeft: () => openChapter(Math.max(currentTab() - 1, 0)),
+    Escape: () => setPresenting(false),
+    r: runVisibleDemo,
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (isTaken(event)) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    let action = key === "p" ? () => setPresenting(!isPresenting()) : null;
+    if (!action && isPresenting()) action = /^[0-9]$/.test(key) ? () => openChapter(Number(key)) : ACTIONS[key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.(".pw-present-button")) setPresenting(true);
+    // A tab that was cut off by the edge of a phone comes fully into view.
+    event.target.closest?.("#pw-chapters [role=tab]")?.scrollIntoView({block: "nearest", inline: "center"});
+  });
+
+  setInterval(() => {
+    const clock = document.querySelector(".pw-clock");
+    if (clock && isPresenting()) {
+      clock.textContent = new Date().toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"});
+      showWhere();
+    }
+  }, 1000);
+
+  if (window.PATCHWORK?.present) setPresenting(true);
+})();

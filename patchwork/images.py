@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageOps
 
 from patchwork.errors import Problem
+from patchwork.examples import example_pictures as example_pictures
 
 Region = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels of the original picture; may reach beyond its edges."""
@@ -107,7 +108,7 @@ def turn_upright(image: Image.Image) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode → RGB. 16-bit grey is divided by 257; 32-bit and float grey, which have no agreed range, are stretched."""
+    """Any mode → RGB. 16-bit grey is divided by 257; 32-bit and float grey have no agreed range: stretched."""
     if image.mode.startswith("I;16"):
         return grey_to_rgb(np.asarray(image).astype(np.float32) / 257)
     if image.mode in ("I", "F"):

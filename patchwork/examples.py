@@ -1,0 +1,65 @@
+"""Pictures to try: photographs that scikit-image ships, and scenes of the drawn world. Knows no page, no model."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+PHOTOGRAPHS = (  # file in scikit-image's data folder, caption, credit as given in skimage/data/_fetchers.py
+    ("chelsea.png", "A cat", "Stefan van der Walt, CC0"),
+    ("coffee.png", "A cup of coffee", "Rachel Michetti, CC0"),
+    ("astronaut.png", "An astronaut", "NASA, public domain"),
+    ("rocket.jpg", "A rocket launch", "SpaceX, public domain"),
+    ("camera.png", "A man with a camera", "Lav Varshney, CC0"),
+)
+SCENE_SEEDS = (7, 11, 19, 23, 42, 64)
+SCENE_SIDE = 512
+
+
+def example_pictures(kind: Literal["drawn", "photograph"]) -> list[tuple[str, Path]]:
+    """(caption with credit, file) of every example of this kind; no network, the same on every call."""
+    if kind == "photograph":
+        return list_photographs()
+    if kind == "drawn":
+        return list(draw_examples())
+    raise ValueError(f"kind is 'drawn' or 'photograph', not {kind!r}")
+
+
+def list_photographs() -> list[tuple[str, Path]]:
+    """Those photographs whose files lie inside the installed package; nothing is downloaded or imported."""
+    spec = find_spec("skimage")
+    if spec is None or spec.origin is None:
+        return []
+    folder = Path(spec.origin).parent / "data"
+    found = [(f"{caption} (photo: {credit})", folder / name) for name, caption, credit in PHOTOGRAPHS]
+    return [(caption, path) for caption, path in found if path.is_file()]
+
+
+@cache
+def draw_examples() -> tuple[tuple[str, Path], ...]:
+    """Drawn once per process, into a folder that goes with it (the page must be allowed to serve that folder)."""
+    from patchwork.tiny import draw_scene
+
+    folder = examples_folder()
+    examples = []
+    for number, seed in enumerate(SCENE_SEEDS, start=1):
+        path = folder / f"scene-{number}.png"
+        size = (SCENE_SIDE, SCENE_SIDE)
+        draw_scene(seed).image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(path)
+        examples.append((f"Drawn scene {number}", path))
+    return tuple(examples)
+
+
+@cache
+def examples_folder() -> Path:
+    """This process's own temporary folder for drawn examples."""
+    folder = Path(tempfile.mkdtemp(prefix="patchwork-examples-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -3,40 +3,66 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
-from dataclasses import dataclass
+import pkgutil
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from patchwork.ui import shell, theme
+from patchwork.catalog import load_catalog
+from patchwork.demo import Demo
+from patchwork.errors import Problem
+from patchwork.hardware import detect
+from patchwork.pool import Pool
+from patchwork.ui import hero, shell, theme
+
+ROOT = Path(__file__).parent
+GIGABYTE = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line, or PATCHWORK_… variables, may set."""
+    """What the command line or the PATCHWORK_… variables set; None means that Gradio or the machine decides."""
 
-    host: str = "127.0.0.1"
+    host: str | None = None
     port: int | None = None
     share: bool = False
     offline: bool = False
+    device: str | None = None
+    budget: float | None = None
+    models: Path | None = None
     present: bool = False
+    warm: tuple[str, ...] = ()
+    record: Path | None = None
 
 
-def build_app(options: Options | None = None) -> gr.Blocks:
+def build_app(options: Options | None = None, pool: Pool | None = None) -> gr.Blocks:
     """The whole page; no model is loaded and torch is not imported."""
     options = options or Options()
+    pool = pool or build_pool(options)
     with gr.Blocks(title=shell.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        shell.build_shell(*build_engine(options), offline=options.offline)
+        shell.build_shell(pool, load_demos(), offline=options.offline)
     return page.queue(default_concurrency_limit=8, max_size=64)
 
 
-def build_engine(options: Options) -> tuple:
-    from types import SimpleNamespace
+def build_pool(options: Options) -> Pool:
+    hardware = detect()
+    if options.device:
+        hardware = hardware.model_copy(update={"device": options.device})
+    budget = None if options.budget is None else int(options.budget * GIGABYTE)
+    return Pool(load_catalog(options.models), hardware, budget_bytes=budget, offline=options.offline)
 
-    return SimpleNamespace(), SimpleNamespace(device="cpu", cores=2, name="CPU"), SimpleNamespace()
+
+def load_demos() -> dict[str, Demo]:
+    """Every file of `demos/` by name."""
+    modules = (importlib.import_module(f"demos.{entry.name}") for entry in pkgutil.iter_modules([str(ROOT / "demos")]))
+    return {module.NAME: module for module in modules}
 
 
 def launch_app(page: gr.Blocks, options: Options, **changes: object) -> tuple:
@@ -57,16 +83,62 @@ def launch_app(page: gr.Blocks, options: Options, **changes: object) -> tuple:
     return page.launch(**settings | changes)
 
 
-def parse_options(arguments: list[str] | None = None) -> Options:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default=os.environ.get("PATCHWORK_HOST", "127.0.0.1"))
-    options = parser.parse_args(arguments)
-    return Options(host=options.host)
+def parse_options(arguments: list[str] | None = None, environment: Mapping[str, str] = os.environ) -> Options:
+    """Command line first, then `PATCHWORK_PORT=7861` and the like, then the defaults."""
+    parser = argparse.ArgumentParser(prog="python app.py", description="Patchwork, the course, as one page.")
+    parser.add_argument("--host", help="address to listen on (default: this machine only; on a Space: everyone)")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--share", action="store_true", help="a temporary public link through Gradio's servers")
+    parser.add_argument("--offline", action="store_true", help="use only what is on this machine already")
+    parser.add_argument("--device", choices=["cuda", "mps", "cpu"], help="where models run (default: the fastest)")
+    parser.add_argument("--budget", type=float, metavar="GB", help="memory for models (default: 60 %% of what is free)")
+    parser.add_argument("--models", type=Path, metavar="FILE", help="a list of checkpoints other than models.yaml")
+    parser.add_argument("--present", action="store_true", help="open in presenter mode")
+    parser.add_argument("--warm", type=_split, default=(), metavar="IDS", help="load these checkpoints at start: a,b")
+    parser.add_argument("--record", type=Path, metavar="FOLDER", help="record the runs of the first screen, then stop")
+    parser.set_defaults(**_read_environment(environment))
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def _read_environment(environment: Mapping[str, str]) -> dict[str, str | bool]:
+    """Argparse converts the strings; a switch is on for 1, true, yes, on."""
+    found: dict[str, str | bool] = {}
+    for field in fields(Options):
+        value = environment.get(f"PATCHWORK_{field.name.upper()}")
+        if value:
+            found[field.name] = value.lower() in ("1", "true", "yes", "on") if field.default is False else value
+    return found
+
+
+def _split(ids: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in ids.split(",") if part.strip())
+
+
+def warm_up(pool: Pool, ids: tuple[str, ...]) -> None:
+    """Load checkpoints one after the other, so that the first reader need not wait; say what could not be loaded."""
+    for card_id in ids:
+        try:
+            for step in pool.borrow(card_id):
+                if hasattr(step, "__exit__"):
+                    with step:
+                        print(f"Loaded {card_id}.")
+        except Problem as problem:
+            print(f"Could not load {card_id}: {problem}")
 
 
 def main() -> None:
     options = parse_options()
-    launch_app(build_app(options), options)
+    if options.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        pool = build_pool(options)
+    except Problem as problem:
+        raise SystemExit(str(problem)) from None
+    if options.record:
+        hero.record_runs(pool, load_demos(), options.record)
+        return
+    threading.Thread(target=warm_up, args=(pool, options.warm), daemon=True).start()
+    launch_app(build_app(options, pool), options)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from patchwork.ui.hero import build_hero
 from patchwork.ui.page import Page
+
+if TYPE_CHECKING:
+    from patchwork.demo import Demo
 
 LESSONS = Path(__file__).parents[2] / "lessons"
 
@@ -21,6 +27,8 @@ class Entry:
     label: str
     title: str
 
+
+EARLY = {"modalities": ("similarity",), "encoders": ("attention",), "llava": ("ask",)}
 
 CONTENTS = tuple(
     Entry(number, *names)
@@ -41,27 +49,36 @@ CONTENTS = tuple(
 )
 
 
-def build_tabs(page: Page, before_first: object = None) -> gr.Tabs:
-    """Ten tabs, kept in step with the page's address in both directions."""
+def build_tabs(page: Page, demos: Mapping[str, Demo]) -> gr.Tabs:
+    """Ten tabs; the first screen's hero stands above the first chapter."""
     with gr.Tabs(elem_id="pw-chapters", overflow_behavior="wrap") as tabs:
         for entry in CONTENTS:
             with gr.Tab(f"{entry.number} {entry.label}", id=entry.id, elem_id=f"pw-chapter-{entry.id}") as tab:
-                if entry.number == 0 and callable(before_first):
-                    before_first()
-                fill_tab(entry, page)
+                if entry.number == 0:
+                    build_hero(page, demos)
+                fill_tab(entry, page, demos)
             tab.select(fn=None, js=_write_address(entry.id), api_visibility="private")
     return tabs
 
 
-def fill_tab(entry: Entry, page: Page) -> None:
+def fill_tab(entry: Entry, page: Page, demos: Mapping[str, Demo]) -> None:
     """The chapter's heading, and its lesson or one line that says that it is still to come."""
     gr.HTML(
         f'<header class="pw-title"><span class="pw-number">Chapter {entry.number}</span><h2>{entry.title}</h2></header>'
     )
-    gr.HTML('<p class="pw-empty">This chapter is still being written.</p>')
+    names = [name for name in EARLY.get(entry.id, ()) if name in demos]
+    for name in names:
+        demos[name].build(page)
+    if not names:
+        gr.HTML('<p class="pw-empty">This chapter is still being written.</p>')
 
 
-READ_ADDRESS = """() => {
+def follow_address(tabs: gr.Tabs) -> None:
+    """Open the chapter that the page's address names; an unknown one opens the first."""
+    gr.context.Context.root_block.load(fn=None, outputs=tabs, js=_READ_ADDRESS, api_visibility="private", queue=False)
+
+
+_READ_ADDRESS = """() => {
   const chapter = new URLSearchParams(location.search).get('chapter');
   return chapter ? {__type__: 'update', selected: chapter} : {__type__: 'update'};
 }"""

@@ -1,23 +1,104 @@
 """The first screen: a finished, recorded run of the bundled model, and one button that runs it live.
 
-It knows no model: it plays a recording, or a live run, through the demo's own `render`.
+It knows no model: a recording and a live run pass through the demos' own `render`.
 """
 
 from __future__ import annotations
 
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from patchwork import recording
+from patchwork.errors import Problem
+from patchwork.live import run_live
 from patchwork.ui.page import Page
 
+if TYPE_CHECKING:
+    from patchwork.demo import Demo, Event
+    from patchwork.pool import Pool
+
 RECORDINGS = Path(__file__).parents[2] / "demos" / "recordings"
+SHOWN = ("attention", "ask")
+"""The demos of the first screen, from left to right."""
+
+_WORDS = (
+    '<section class="pw-hero-words"><h2>A model that looks at a picture and answers in words.</h2>'
+    "<p>Ten short chapters take one apart. Every number comes from a model that runs here, on your own picture.</p>"
+    "</section>"
+)
 
 
-def build_hero(page: Page) -> None:
-    """What a vision-language model is, in one sentence, above one that has just answered."""
-    gr.HTML(
-        '<section class="pw-hero-words"><h2>A model that looks at a picture and answers in words.</h2>'
-        "<p>Ten short chapters take one apart. Every number comes from a model that runs here, on your own picture."
-        "</p></section>"
+@dataclass
+class Run:
+    """One demo's run, finished or under way."""
+
+    demo: Demo
+    inputs: Any
+    card_id: str
+    events: list[Event] = field(default_factory=list)
+
+
+def build_hero(page: Page, demos: Mapping[str, Demo]) -> None:
+    """Words, and below them what the bundled model answered when it was recorded; without recordings, only words."""
+    gr.HTML(_WORDS)
+    loaded = {name: recording.load(path, demos[name]) for name, path in find_recordings().items() if name in demos}
+    if not loaded:
+        return
+    runs = [
+        Run(demos[name], one.inputs, one.card_id, list(recording.replay(one, speed=0))) for name, one in loaded.items()
+    ]
+    day = date.fromisoformat(next(iter(loaded.values())).recorded[:10])
+    with gr.Column(elem_id="pw-hero"):
+        stage = gr.HTML(draw_runs(runs, f"Recorded {day:%-d %B %Y}"))
+        button = gr.Button("Run it live", variant="primary", elem_classes="pw-run", elem_id="pw-hero-run")
+
+    def run_hero() -> Iterator[str]:
+        yield from run_again(runs, page.pool)
+
+    button.click(
+        run_hero,
+        None,
+        stage,
+        concurrency_limit=1,
+        concurrency_id="device",
+        show_progress="hidden",
+        api_visibility="private",
     )
+
+
+def find_recordings() -> dict[str, Path]:
+    paths = {name: RECORDINGS / f"{name}.json" for name in SHOWN}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def run_again(runs: list[Run], pool: Pool) -> Iterator[str]:
+    """The same inputs through the running model; every state of the stage, as HTML."""
+    fresh = [Run(run.demo, run.inputs, run.card_id) for run in runs]
+    try:
+        for run in fresh:
+            for event in run_live(run.demo, run.inputs, pool, run.card_id):
+                run.events.append(event)
+                yield draw_runs(fresh, "Running now")
+    except Problem as problem:
+        raise gr.Error(html.escape(str(problem)), print_exception=False) from problem
+    yield draw_runs(fresh, "Live, just now")
+
+
+def draw_runs(runs: list[Run], mark: str) -> str:
+    panes = "".join(f'<div class="pw-hero-pane pw-hero-{run.demo.NAME}">{_draw_latest(run)}</div>' for run in runs)
+    return f'<div class="pw-hero"><span class="pw-hero-mark">{mark}</span>{panes}</div>'
+
+
+def _draw_latest(run: Run) -> str:
+    """The newest event only: each holds all that there is to show."""
+    return run.demo.render(run.events[-1], run.inputs) if run.events else ""
+
+
+def record_runs(pool: Pool, demos: Mapping[str, Demo], folder: Path) -> None:
+    raise NotImplementedError

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from patchwork.ui import chapter, hero, presenter, tray
+from patchwork.ui import chapter, presenter, tray
 from patchwork.ui.page import Page
 
 if TYPE_CHECKING:
-    from patchwork.catalog import Catalog
+    from patchwork.demo import Demo
     from patchwork.hardware import Hardware
     from patchwork.pool import Pool
 
@@ -26,18 +27,16 @@ _MARK = (
 )
 
 
-def build_shell(catalog: Catalog, hardware: Hardware, pool: Pool, offline: bool) -> None:
+def build_shell(pool: Pool, demos: Mapping[str, Demo], offline: bool) -> None:
     """Lay out the whole page in the current `gr.Blocks`."""
-    gr.HTML(_draw_header(hardware, offline), elem_id="pw-header")
+    gr.HTML(_draw_header(pool.hardware, offline), elem_id="pw-header")
     with gr.Row(elem_id="pw-stage"):
         picture, question = tray.build_tray()
-        page = Page(catalog, hardware, pool, picture, question, offline)
+        page = Page(pool.catalog, pool.hardware, pool, picture, question, offline)
         with gr.Column(elem_id="pw-main", min_width=0):
-            tabs = chapter.build_tabs(page, before_first=lambda: hero.build_hero(page))
+            tabs = chapter.build_tabs(page, demos)
     presenter.build_presenter()
-    gr.context.Context.root_block.load(
-        fn=None, outputs=tabs, js=chapter.READ_ADDRESS, api_visibility="private", queue=False
-    )
+    chapter.follow_address(tabs)
 
 
 def _draw_header(hardware: Hardware, offline: bool) -> str:
@@ -53,5 +52,5 @@ def _draw_header(hardware: Hardware, offline: bool) -> str:
 
 def _name_device(hardware: Hardware) -> str:
     if hardware.device == "cpu":
-        return f"runs on this machine's CPU, {hardware.cores} cores"
-    return f"runs on {hardware.name}"
+        return f"CPU, {hardware.cores} cores"
+    return hardware.name

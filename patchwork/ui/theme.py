@@ -28,6 +28,7 @@ _COLOURS = {
     "block_title_text_color": "--pw-muted",
     "border_color_primary": "--pw-line",
     "border_color_accent": "--pw-ink",
+    "color_accent": "--pw-ink",
     "color_accent_soft": "--pw-sunken",
     "panel_background_fill": "--pw-surface",
     "panel_border_color": "--pw-line",
@@ -82,14 +83,18 @@ _COLOURS = {
 def build_theme() -> gr.themes.Base:
     """Same values in light and dark: the variables themselves change under `.dark`."""
     theme = gr.themes.Base(
-        font=(LocalFont("IBM Plex Sans"), "ui-sans-serif", "system-ui", "sans-serif"),
-        font_mono=(LocalFont("IBM Plex Mono"), "ui-monospace", "monospace"),
+        primary_hue="stone",
+        secondary_hue="stone",
+        neutral_hue="stone",
+        # Regular and bold only: the semi-bold files that come with Gradio 6.31 lack the Latin letters.
+        font=(LocalFont("IBM Plex Sans", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif"),
+        font_mono=(LocalFont("IBM Plex Mono", weights=(400, 700)), "ui-monospace", "monospace"),
         text_size="md",
         radius_size="md",
         spacing_size="md",
     )
     values = {name: f"var({variable})" for name, variable in _COLOURS.items()}
-    values |= {f"{name}_dark": value for name, value in values.items()}
+    values |= {f"{name}_dark": value for name, value in values.items() if name != "color_accent"}
     return theme.set(
         **values,
         block_shadow="none",
@@ -108,16 +113,18 @@ def build_theme() -> gr.themes.Base:
 
 
 def build_css() -> str:
-    """Every style sheet of `static/`; the page's own comes first, so that the others may lean on its variables."""
-    return "\n".join(path.read_text(encoding="utf-8") for path in _assets("css"))
+    """Style sheets of single parts; Gradio puts them behind a selector stronger than its own rules."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in _assets("css") if path.stem != "app")
 
 
 def build_head(settings: dict[str, bool]) -> str:
-    """The `<head>` lines: the page's settings for the browser, then every script of `static/`."""
+    """The `<head>` lines: the page's own style sheet, unchanged, its settings for the browser, then every script."""
+    style = (STATIC / "app.css").read_text(encoding="utf-8")
     scripts = [f"window.PATCHWORK = {json.dumps(settings)};"]
     scripts += [path.read_text(encoding="utf-8") for path in _assets("js")]
-    return "\n".join(f"<script>\n{script}\n</script>" for script in scripts)
+    return f"<style>\n{style}\n</style>\n" + "\n".join(f"<script>\n{script}\n</script>" for script in scripts)
 
 
 def _assets(suffix: str) -> list[Path]:
+    """Files of `static/`; the page's own comes first, so that the others may lean on it."""
     return sorted(STATIC.glob(f"*.{suffix}"), key=lambda path: (path.stem != "app", path.name))

@@ -15,14 +15,7 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 from PIL import Image
 
 from patchwork.errors import Problem
-try:
-    from patchwork.images import example_pictures, load_picture
-except ImportError:
-
-    def example_pictures(kind):
-        return []
-
-    load_picture = Image.open
+from patchwork.images import example_pictures, load_picture
 
 QUESTION = "What is in the picture?"
 PRIVACY = "Your picture stays on the machine that runs this page and is deleted after your visit."
@@ -37,6 +30,8 @@ def build_tray() -> tuple[gr.Image, gr.Textbox]:
         picture = gr.Image(
             read_picture(paths[0]) if paths else None,
             label="Your picture",
+            show_label=False,
+            interactive=True,
             type="filepath",
             image_mode=None,
             format="png",
@@ -45,7 +40,9 @@ def build_tray() -> tuple[gr.Image, gr.Textbox]:
             elem_id="pw-picture",
             alt_text="The picture that every chapter uses",
         )
-        question = gr.Textbox(QUESTION, label="Your question", lines=2, max_lines=4, elem_id="pw-question")
+        question = gr.Textbox(
+            QUESTION, label="Your question", lines=2, max_lines=4, interactive=True, elem_id="pw-question"
+        )
         strip = gr.HTML(_draw_strip(groups), js_on_load=_PICK, elem_id="pw-examples")
         gr.HTML(f'<p class="pw-privacy">{PRIVACY}</p>')
 
@@ -56,9 +53,7 @@ def build_tray() -> tuple[gr.Image, gr.Textbox]:
         return read_picture(paths[index])
 
     strip.pick(pick_example, None, picture, api_visibility="private", show_progress="hidden")
-    picture.upload(
-        check_picture, picture, picture, preprocess=False, api_visibility="private", show_progress="hidden"
-    )
+    picture.upload(check_picture, picture, picture, preprocess=False, api_visibility="private", show_progress="hidden")
     return picture, question
 
 

@@ -1,4 +1,4 @@
-"""Pictures of every tab, light and dark, wide and narrow, for a person to look at: `python -m tests.browser.shots OUT`."""
+"""Pictures of every tab, light and dark, wide and narrow, to look at: `python -m tests.browser.shots OUT`."""
 
 from __future__ import annotations
 

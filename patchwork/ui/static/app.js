@@ -13,7 +13,6 @@
     if (!tab) return;
     tab.click();
     window.scrollTo(0, 0);
-    setTimeout(showWhere, 60);
   };
 
   const showWhere = () => {
@@ -64,15 +63,24 @@
 
   document.addEventListener("click", (event) => {
     if (event.target.closest?.(".pw-present-button")) setPresenting(true);
-    // A tab that was cut off by the edge of a phone comes fully into view.
-    event.target.closest?.("#pw-chapters [role=tab]")?.scrollIntoView({block: "nearest", inline: "center"});
+  });
+
+  // However a chapter was opened: its tab comes into view on a phone, its title into the bar.
+  const showCurrent = () => {
+    const tab = tabs()[currentTab()];
+    if (!tab) return;
+    const bar = tab.parentElement;
+    bar.scrollTo({left: tab.offsetLeft - (bar.clientWidth - tab.offsetWidth) / 2});
+    showWhere();
+  };
+  new MutationObserver(showCurrent).observe(document, {
+    subtree: true, childList: false, attributes: true, attributeFilter: ["aria-selected"],
   });
 
   setInterval(() => {
     const clock = document.querySelector(".pw-clock");
     if (clock && isPresenting()) {
       clock.textContent = new Date().toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"});
-      showWhere();
     }
   }, 1000);
 

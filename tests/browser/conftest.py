@@ -1,0 +1,77 @@
+"""One app and one browser for all browser tests; every test gets a fresh page that may not leave this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from app import Options, build_app, launch_app
+from tests.browser.chromium import FLAGS
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    options = Options(offline=True)
+    blocks = build_app(options)
+    _, address, _ = launch_app(blocks, options, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    yield address
+    blocks.close(verbose=False)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """A 1280 × 800 page; at the end, no request may have left this machine and no script may have failed."""
+    with open_page(browser, url) as page:
+        yield page
+
+
+@pytest.fixture
+def phone(browser: Browser, url: str) -> Iterator[Page]:
+    """The same at 390 × 844, with touch."""
+    with open_page(browser, url, viewport={"width": 390, "height": 844}, has_touch=True) as page:
+        yield page
+
+
+@pytest.fixture
+def open_chapter(url: str) -> Callable[..., None]:
+    def open_one(page: Page, chapter: str = "", **parameters: str) -> None:
+        query = {"chapter": chapter, **parameters} if chapter else parameters
+        page.goto(url + "?" + "&".join(f"{key}={value}" for key, value in query.items()))
+        page.locator("#pw-chapters .pw-title:visible").wait_for()
+
+    return open_one
+
+
+@contextmanager
+def open_page(browser: Browser, url: str, **settings: object) -> Iterator[Page]:
+    external: list[str] = []
+    errors: list[str] = []
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | settings)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+
+    def keep_inside(route) -> None:
+        if route.request.url.startswith((url, "data:", "blob:")):
+            route.continue_()
+        else:
+            external.append(route.request.url)
+            route.abort()
+
+    page.route("**/*", keep_inside)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert external == []
+    assert errors == []

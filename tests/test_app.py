@@ -1,0 +1,68 @@
+"""Starting the page: what the command line and the environment may say, what the start may not do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+from app import Options, build_app, parse_options
+
+ROOT = Path(app.__file__).parent
+ENDPOINTS = {"ask", "attention", "similarity"}
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    blocks = build_app(Options(offline=True))
+    yield blocks
+    blocks.close(verbose=False)
+
+
+def test_defaults_leave_the_choice_to_the_machine():
+    assert parse_options([], {}) == Options()
+
+
+def test_command_line():
+    line = "--host 0.0.0.0 --port 7999 --offline --device cpu --budget 6.5 --warm tiny,clip --present"
+    assert parse_options(line.split(), {}) == Options(
+        host="0.0.0.0", port=7999, offline=True, device="cpu", budget=6.5, warm=("tiny", "clip"), present=True
+    )
+
+
+def test_environment_speaks_where_the_command_line_is_silent():
+    environment = {"PATCHWORK_PORT": "7001", "PATCHWORK_OFFLINE": "1", "PATCHWORK_WARM": "a, b", "PATCHWORK_SHARE": "0"}
+    assert parse_options(["--port", "7002"], environment) == Options(port=7002, offline=True, warm=("a", "b"))
+
+
+@pytest.mark.parametrize("line", ["--port many", "--device abacus", "--budget much", "--unheard-of"])
+def test_nonsense_is_refused(line):
+    with pytest.raises(SystemExit):
+        parse_options(line.split(), {})
+
+
+def test_the_page_opens_without_torch_and_without_analytics():
+    code = (
+        "import os, sys, app; app.build_app(app.Options(offline=True)).close(verbose=False); "
+        "print(sorted({'torch', 'transformers'} & set(sys.modules)), os.environ['GRADIO_ANALYTICS_ENABLED'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[] False", done.stderr
+
+
+def test_only_the_live_demos_are_endpoints(blocks):
+    assert set(blocks.get_api_info()["named_endpoints"]) == {f"/{name}" for name in ENDPOINTS}
+    assert blocks.get_api_info()["unnamed_endpoints"] == {}
+
+
+def test_the_page_serves_no_file_of_the_machine(blocks):
+    from fastapi.testclient import TestClient
+
+    fastapi, _, _ = app.launch_app(blocks, Options(), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    client = TestClient(fastapi)
+    assert client.get("/config").status_code == 200
+    for path in [ROOT / "app.py", ROOT / "patchwork/ui/theme.py", "/etc/passwd"]:
+        assert client.get(f"/gradio_api/file={path}").status_code in (403, 404)

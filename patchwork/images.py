@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ MAX_BYTES = 50_000_000
 MAX_PIXELS = 64_000_000  # decoded: at 4 bytes a pixel 256 MB, about what one reader may cost
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 TAKEN = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
+DAMAGED = "This picture is damaged or incomplete; save or download it again and try once more."
+SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 HEIC_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
 
 
@@ -46,7 +49,7 @@ def load_picture(source: str | Path | bytes, max_side: int = 2048) -> Image.Imag
     except Problem:
         raise
     except Exception:  # decoders raise OSError, SyntaxError, ValueError, struct.error, … on hostile bytes
-        raise Problem("This picture is damaged or incomplete; save or download it again and try once more.") from None
+        raise Problem(DAMAGED) from None
 
 
 def read_file(path: Path) -> bytes:
@@ -101,10 +104,9 @@ def shrink_while_decoding(image: Image.Image, max_side: int) -> None:
 
 def turn_upright(image: Image.Image) -> Image.Image:
     """Apply the camera's orientation note; a broken note is no reason to refuse the picture."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:
-        return image
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)  # in place: a copy would forget its format
+    return image
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -165,6 +167,8 @@ def describe_unknown(data: bytes) -> str:
         return "This is an archive; unpack it and choose one picture inside."
     if looks_like_text(data[:1024]):
         return f"This is text, not a picture; choose a {TAKEN} file."
+    if data.startswith(SIGNATURES) or data[8:12] == b"WEBP" or data[4:12] in (b"ftypavif", b"ftypavis"):
+        return DAMAGED
     return f"This is not a picture that can be opened here; choose a {TAKEN} file."
 
 

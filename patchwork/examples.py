@@ -10,8 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
-
 PHOTOGRAPHS = (  # file in scikit-image's data folder, caption, credit as given in skimage/data/_fetchers.py
     ("chelsea.png", "A cat", "Stefan van der Walt, CC0"),
     ("coffee.png", "A cup of coffee", "Rachel Michetti, CC0"),
@@ -19,7 +17,7 @@ PHOTOGRAPHS = (  # file in scikit-image's data folder, caption, credit as given 
     ("rocket.jpg", "A rocket launch", "SpaceX, public domain"),
     ("camera.png", "A man with a camera", "Lav Varshney, CC0"),
 )
-SCENE_SEEDS = (7, 11, 19, 23, 42, 64)
+SCENES = 6
 SCENE_SIDE = 512
 
 
@@ -45,14 +43,14 @@ def list_photographs() -> list[tuple[str, Path]]:
 @cache
 def draw_examples() -> tuple[tuple[str, Path], ...]:
     """Drawn once per process, into a folder that goes with it (the page must be allowed to serve that folder)."""
-    from patchwork.tiny import draw_scene
+    from patchwork.tiny import FRESH, draw_scene
 
     folder = examples_folder()
     examples = []
-    for number, seed in enumerate(SCENE_SEEDS, start=1):
+    for number in range(1, SCENES + 1):
         path = folder / f"scene-{number}.png"
         size = (SCENE_SIDE, SCENE_SIDE)
-        draw_scene(seed).image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(path)
+        draw_scene(seed, side=size[0]).save(path)
         examples.append((f"Drawn scene {number}", path))
     return tuple(examples)
 

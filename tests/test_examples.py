@@ -1,0 +1,48 @@
+"""Every example opens, offline, and photographs name whom we owe them to."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from patchwork.examples import PHOTOGRAPHS, example_pictures
+from patchwork.images import load_picture
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("an example asked for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+def test_photographs_lie_in_the_package_and_open(no_network):
+    pictures = example_pictures("photograph")
+    assert [path.name for _, path in pictures] == [name for name, _, _ in PHOTOGRAPHS]
+    for caption, path in pictures:
+        assert "photo:" in caption and min(load_picture(path).size) >= 300
+
+
+def test_credits_are_those_of_the_library():
+    from skimage.data import _fetchers
+
+    source = Path(_fetchers.__file__).read_text(encoding="utf-8")
+    for name, _, credit in PHOTOGRAPHS:
+        person, licence = credit.split(", ")
+        body = source.split(f'"data/{name}"')[0].rsplit("\ndef ", 1)[1]
+        assert person in body and licence in body
+
+
+def test_drawn_scenes_are_drawn_once_and_open(no_network):
+    pictures = example_pictures("drawn")
+    assert len(pictures) >= 4 and pictures == example_pictures("drawn")
+    opened = [load_picture(path) for _, path in pictures]
+    assert {image.size for image in opened} == {(512, 512)}
+    assert len({image.tobytes() for image in opened}) == len(opened)
+    assert len({caption for caption, _ in pictures}) == len(pictures)
+
+
+def test_an_unknown_kind_is_a_bug():
+    with pytest.raises(ValueError, match="drawn"):
+        example_pictures("painted")

@@ -49,8 +49,7 @@ def draw_examples() -> tuple[tuple[str, Path], ...]:
     examples = []
     for number in range(1, SCENES + 1):
         path = folder / f"scene-{number}.png"
-        size = (SCENE_SIDE, SCENE_SIDE)
-        draw_scene(seed, side=size[0]).save(path)
+        draw_scene(seed, SCENE_SIDE).save(path)
         examples.append((f"Drawn scene {number}", path))
     return tuple(examples)
 

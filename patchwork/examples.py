@@ -49,7 +49,7 @@ def draw_examples() -> tuple[tuple[str, Path], ...]:
     examples = []
     for number in range(1, SCENES + 1):
         path = folder / f"scene-{number}.png"
-        draw_scene(seed, SCENE_SIDE).save(path)
+        draw_scene(FRESH + number, SCENE_SIDE).save(path)  # from FRESH on: never trained on
         examples.append((f"Drawn scene {number}", path))
     return tuple(examples)
 

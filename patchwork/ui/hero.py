@@ -55,7 +55,7 @@ def build_hero(page: Page, demos: Mapping[str, Demo]) -> None:
     ]
     day = date.fromisoformat(next(iter(loaded.values())).recorded[:10])
     with gr.Column(elem_id="pw-hero"):
-        stage = gr.HTML(draw_runs(runs, f"Recorded {day:%-d %B %Y}"))
+        stage = gr.HTML(draw_runs(runs, f"Recorded {day.day} {day:%b %Y}"))
         button = gr.Button("Run it live", variant="primary", elem_classes="pw-run", elem_id="pw-hero-run")
 
     def run_hero() -> Iterator[str]:

@@ -143,6 +143,16 @@ def test_presenter_keys(page, open_chapter):
     expect(page.locator("#pw-tray")).to_be_visible()
 
 
+def test_arrows_move_along_the_tab_bar(page, open_chapter):
+    open_chapter(page, "fusion")
+    page.get_by_role("tab", name=re.compile("^3 ")).focus()
+    page.keyboard.press("ArrowRight")
+    expect(visible_title(page)).to_have_text("Visual instruction tuning")
+    expect(page.get_by_role("tab", name=re.compile("^4 "))).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(visible_title(page)).to_have_text("Fusion strategies")
+
+
 def test_keys_typed_into_the_question_stay_there(page, open_chapter):
     open_chapter(page)
     question = page.get_by_label("Your question")

@@ -12,6 +12,7 @@
     const tab = tabs()[number];
     if (!tab) return;
     tab.click();
+    tab.focus({preventScroll: true});
     window.scrollTo(0, 0);
   };
 
@@ -51,11 +52,22 @@
     r: runVisibleDemo,
   };
 
+  // On the tab bar itself the arrows work for everyone, as they do on tabs elsewhere.
+  const moveAlongTabs = (event) => {
+    if (!event.target.closest?.("#pw-chapters [role=tab]") || !event.key.startsWith("Arrow")) return null;
+    return ACTIONS[event.key];
+  };
+
+  const chooseAction = (event) => {
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (key === "p") return () => setPresenting(!isPresenting());
+    if (!isPresenting()) return moveAlongTabs(event);
+    return /^[0-9]$/.test(key) ? () => openChapter(Number(key)) : ACTIONS[key];
+  };
+
   document.addEventListener("keydown", (event) => {
     if (isTaken(event)) return;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    let action = key === "p" ? () => setPresenting(!isPresenting()) : null;
-    if (!action && isPresenting()) action = /^[0-9]$/.test(key) ? () => openChapter(Number(key)) : ACTIONS[key];
+    const action = chooseAction(event);
     if (!action) return;
     event.preventDefault();
     action();

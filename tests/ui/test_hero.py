@@ -1,0 +1,50 @@
+"""The first screen shows what the demos render, says when it was recorded, and keeps readers apart."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+
+from patchwork.demo import PartialText
+from patchwork.errors import Problem
+from patchwork.ui import hero
+
+
+def make_run(*texts: str) -> hero.Run:
+    demo = SimpleNamespace(NAME="ask", render=lambda event, inputs: f"<b>{inputs}: {event.text}</b>")
+    return hero.Run(demo, "Why?", "tiny", [PartialText(text=text) for text in texts])
+
+
+def answer_with(monkeypatch, *steps: str | Problem) -> None:
+    def run_live(demo, inputs, pool, card_id):
+        for step in steps:
+            if isinstance(step, Problem):
+                raise step
+            yield PartialText(text=step)
+
+    monkeypatch.setattr(hero, "run_live", run_live)
+
+
+def test_newest_event_and_mark_are_shown():
+    drawn = hero.draw_runs([make_run("re", "red")], "Recorded 3 Nov 2026")
+    assert "<b>Why?: red</b>" in drawn
+    assert "re</b>" not in drawn
+    assert "Recorded 3 Nov 2026" in drawn
+
+
+def test_live_run_grows_and_is_then_marked_live(monkeypatch):
+    answer_with(monkeypatch, "bl", "blue")
+    recorded = make_run("red")
+    states = list(hero.run_again([recorded], pool=None))
+    assert ["bl</b>" in state for state in states] == [True, False, False]
+    assert "Why?: blue" in states[-1] and "Live" in states[-1]
+    assert all("Recorded" not in state for state in states)
+    assert [event.text for event in recorded.events] == ["red"]
+
+
+def test_failed_run_tells_the_reader(monkeypatch):
+    answer_with(monkeypatch, "bl", Problem("The model is too large; choose <a> smaller one."))
+    with pytest.raises(gr.Error, match="too large; choose &lt;a&gt; smaller one"):
+        list(hero.run_again([make_run("red")], pool=None))

@@ -16,11 +16,11 @@ def load_bundled():
     from patchwork.families import get_family
     from patchwork.hardware import detect
     from patchwork.plan import make_plan
-    from patchwork.tiny import draw_scene
+    from patchwork.tiny import FRESH, draw_scene
 
     card = load_catalog().get("tiny-llava")
     model = get_family(card.family).load(card, make_plan(card, detect()), lambda message, fraction: None)
-    return model, draw_scene(7).image
+    return model, draw_scene(FRESH + 7)
 
 
 def build_bare(model, image):

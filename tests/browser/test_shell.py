@@ -27,6 +27,12 @@ def visible_title(page: Page):
     return page.locator("#pw-chapters .pw-title:visible h2")
 
 
+def take_picture_away(page: Page) -> None:
+    expect(page.locator("#pw-picture img")).to_be_visible()
+    page.get_by_role("button", name="Remove Image").or_(page.get_by_label("Clear")).first.click()
+    expect(page.locator("#pw-picture img")).to_have_count(0)
+
+
 def test_every_tab_opens_and_writes_its_address(page, open_chapter):
     open_chapter(page)
     titles = set()
@@ -102,7 +108,7 @@ def test_broken_picture_is_explained(page, open_chapter, tmp_path: Path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"nothing" * 20)
     open_chapter(page)
-    page.get_by_role("button", name="Remove Image").or_(page.get_by_label("Clear")).first.click()
+    take_picture_away(page)
     page.locator("#pw-picture input[type=file]").set_input_files(broken)
     expect(page.locator(".toast-body")).to_be_visible()
     expect(page.locator("#pw-picture img")).to_have_count(0)
@@ -112,8 +118,9 @@ def test_own_picture_stays(page, open_chapter, tmp_path: Path):
     own = tmp_path / "own.png"
     Image.new("RGB", (320, 200), (200, 40, 40)).save(own)
     open_chapter(page)
-    page.get_by_role("button", name="Remove Image").or_(page.get_by_label("Clear")).first.click()
-    page.locator("#pw-picture input[type=file]").set_input_files(own)
+    take_picture_away(page)
+    with page.expect_event("requestfinished", lambda request: "queue/data" in request.url):
+        page.locator("#pw-picture input[type=file]").set_input_files(own)
     expect(page.locator("#pw-picture img")).to_have_attribute("src", re.compile("own"))
     expect(page.locator(".toast-body")).to_have_count(0)
 

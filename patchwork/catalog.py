@@ -1,0 +1,158 @@
+"""models.yaml → frozen model cards. Knows no machine and loads no model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from patchwork.errors import Problem
+
+ROOT = Path(__file__).resolve().parent
+DEFAULT = ROOT.parent / "models.yaml"
+BUNDLED = "bundled:"
+
+Precision = Literal["fp32", "bf16", "fp16", "int8", "nf4"]
+Capability = Literal["embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace"]
+
+
+def list_families() -> list[str]:
+    """The file names in `families/` are the families; helpers say so by having no `CAPABILITIES`."""
+    files = sorted((ROOT / "families").glob("*.py"))
+    return [
+        path.stem for path in files if "\nCAPABILITIES" in path.read_text(encoding="utf-8") and path.stem != "protocol"
+    ]
+
+
+class Card(BaseModel):
+    """One checkpoint, as models.yaml describes it. `parameters` and bytes are counts; None means not verified."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    title: str
+    family: str
+    repo: str
+    revision: str | None = None
+    licence: str
+    gated: bool = False
+    parameters: int = Field(gt=0)
+    download_bytes: int | None = Field(default=None, gt=0)
+    capabilities: frozenset[Capability]
+    coordinates: str | None = None
+    tiling: str | None = None
+    letterbox: bool = False
+    prompts: Mapping[str, str] = {}
+    memory: Mapping[Precision, int] = {}
+    weights: Literal["safetensors", "bin"] = "safetensors"
+    files: tuple[str, ...] = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
+    recommended_for: tuple[str, ...] = ()
+    notes: str = ""
+    source: tuple[str, ...] = ()
+
+    @field_validator("family")
+    @classmethod
+    def family_has_a_file(cls, value: str) -> str:
+        if value not in list_families():
+            raise ValueError(f"unknown family {value!r}{suggest(value, list_families())}")
+        return value
+
+    @property
+    def bundled(self) -> bool:
+        return self.repo.startswith(BUNDLED)
+
+    @property
+    def location(self) -> str:
+        """What `from_pretrained` takes: the shipped folder, or the repository's name."""
+        return str(ROOT / "tiny" / "weights" / self.repo.removeprefix(BUNDLED)) if self.bundled else self.repo
+
+
+class Catalog:
+    """Every card, in the order of the file: bundled first, then smallest first."""
+
+    def __init__(self, cards: Iterable[Card]) -> None:
+        self.cards = tuple(cards)
+        self.by_id = {card.id: card for card in self.cards}
+
+    def get(self, card_id: str) -> Card:
+        if card_id not in self.by_id:
+            raise Problem(f"There is no checkpoint named {card_id!r}{suggest(card_id, self.by_id)}.")
+        return self.by_id[card_id]
+
+    def offering(self, needs: Iterable[str]) -> list[Card]:
+        """The cards with all these capabilities."""
+        wanted = frozenset(needs)
+        return [card for card in self.cards if wanted <= card.capabilities]
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def load_catalog(path: Path | None = None) -> Catalog:
+    """Read models.yaml or another list. Raises `Problem` naming file, line, key and the nearest valid word."""
+    path = path or DEFAULT
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        entries = yaml.safe_load(text)
+    except OSError as error:
+        raise Problem(f"Cannot read the list of checkpoints {path}: {error.strerror}.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise Problem(
+            f"{path}:{mark.line + 1 if mark else '?'}: not valid YAML: {getattr(error, 'problem', error)}."
+        ) from None
+    if not isinstance(entries, list):
+        raise Problem(f"{path}:1: the file must be a list of checkpoints, each starting with '- id:'.")
+    cards, seen = [], {}
+    for entry, node in zip(entries, root.value, strict=True):
+        cards.append(read_card(entry, node, path))
+        line = node.start_mark.line + 1
+        if cards[-1].id in seen:
+            raise Problem(f"{path}:{line}: the id {cards[-1].id!r} is already used in line {seen[cards[-1].id]}.")
+        seen[cards[-1].id] = line
+    return Catalog(cards)
+
+
+def read_card(entry: object, node: yaml.Node, path: Path) -> Card:
+    if not isinstance(entry, dict):
+        raise Problem(f"{path}:{node.start_mark.line + 1}: a checkpoint is a list of 'key: value' lines.")
+    try:
+        return Card.model_validate(entry)
+    except ValidationError as error:
+        raise Problem(explain(error.errors()[0], node, path)) from None
+
+
+def explain(error: dict, node: yaml.Node, path: Path) -> str:
+    """One sentence for the first thing that is wrong with an entry."""
+    location = [str(part) for part in error["loc"]]
+    line = find_line(node, error["loc"])
+    key = ".".join(location) or "entry"
+    if error["type"] == "extra_forbidden":
+        return f"{path}:{line}: unknown key {key!r}{suggest(key, Card.model_fields)}."
+    if error["type"] == "literal_error":
+        known = [word.strip(" '") for word in error["ctx"]["expected"].replace(" or ", ",").split(",")]
+        return f"{path}:{line}: {key}: unknown word {error['input']!r}{suggest(str(error['input']), known)}."
+    return f"{path}:{line}: {key}: {error['msg'].removeprefix('Value error, ')}."
+
+
+def find_line(node: yaml.Node, location: tuple) -> int:
+    """The line of the key (and list item) that an error names; the entry's first line when it is missing."""
+    line = node.start_mark.line + 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next((pair for pair in node.value if pair[0].value == str(part)), None)
+            if pair is None:
+                return line
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return line

@@ -1,0 +1,65 @@
+"""One live run: borrow the model, run the demo, give the model back. The page and the API both come through here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from patchwork.demo import Event, Progress, Result
+from patchwork.errors import Problem
+from patchwork.pool import is_out_of_memory
+
+if TYPE_CHECKING:
+    from patchwork.demo import Data, Demo
+    from patchwork.pool import Lease, Pool
+
+log = logging.getLogger(__name__)
+
+
+def run_live(demo: Demo, inputs: Data, pool: Pool, card_id: str) -> Iterator[Event]:
+    """Progress while loading, then the demo's events; the last is its `Result`. Raises only `Problem`.
+
+    Closing the iterator stops the run and gives the model back.
+    """
+    missing = frozenset(demo.NEEDS) - pool.catalog.get(card_id).capabilities
+    if missing:
+        raise Problem(f"This checkpoint cannot do that (it lacks: {', '.join(sorted(missing))}); choose another one.")
+    lease: Lease | None = None
+    try:
+        for step in pool.borrow(card_id):
+            if isinstance(step, Progress):
+                yield step
+            else:
+                lease = step
+        yield from watch(demo.run(inputs, lease.model), demo)
+    except Problem:
+        raise
+    except Exception as error:
+        log.exception("the demo %s failed", demo.NAME)
+        raise explain_run(error) from error
+    finally:
+        if lease is not None:
+            lease.release()
+
+
+def watch(events: Iterator[Event], demo: Demo) -> Iterator[Event]:
+    """Pass events on; a run that ends without its result is a bug in the demo, and said to be one."""
+    last = None
+    try:
+        for last in events:
+            yield last
+    finally:
+        close = getattr(events, "close", None)
+        if close:
+            close()
+    if not isinstance(last, Result):
+        raise RuntimeError(f"{demo.NAME} ended without a result")
+
+
+def explain_run(error: Exception) -> Problem:
+    if is_out_of_memory(error):
+        return Problem("There was not enough memory for this run; use a smaller picture or a smaller checkpoint.")
+    return Problem(
+        f"The model failed on this input ({type(error).__name__}); change the picture or the text and try again."
+    )

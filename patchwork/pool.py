@@ -117,12 +117,7 @@ class Pool:
         except BaseException:
             self._leave(seat)
             raise
-        lease = self._sit_down(seat)
-        try:
-            yield lease
-        except GeneratorExit:
-            # The caller took the lease and is done with this iterator; the lease lives on in its hands.
-            raise
+        yield self._sit_down(seat)
 
     def _take_seat(self, card: Card) -> Seat:
         with self._lock:

@@ -1,0 +1,30 @@
+"""Idefics3 and SmolVLM v1: SigLIP tower, pixel shuffle, tiles (Laurençon et al. 2024; Marafioti et al. 2025)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from patchwork.families.chat import ChatModel
+from patchwork.families.loading import load_processor, load_weights
+
+if TYPE_CHECKING:
+    from patchwork.catalog import Card
+    from patchwork.families.protocol import Report
+    from patchwork.plan import Plan
+
+CAPABILITIES = frozenset({"chat", "read_document", "trace"})
+
+
+class Idefics3(ChatModel):
+    def image_options(self) -> dict[str, Any]:
+        """One view instead of up to seventeen tiles: a photograph needs no more, and tiles take most of the time."""
+        return {"do_image_splitting": False}
+
+
+def load(card: Card, plan: Plan, report: Report) -> Idefics3:
+    from transformers import AutoProcessor, Idefics3ForConditionalGeneration
+
+    report(f"Reading {card.title}", None)
+    return Idefics3(
+        card, plan, load_weights(Idefics3ForConditionalGeneration, card, plan), load_processor(AutoProcessor, card)
+    )

@@ -18,8 +18,9 @@ import gradio as gr
 from patchwork.catalog import load_catalog
 from patchwork.demo import Demo
 from patchwork.errors import Problem
-from patchwork.hardware import detect
-from patchwork.pool import Pool
+from patchwork.hardware import Hardware, detect, detect_cpu
+from patchwork.images import MAX_BYTES
+from patchwork.pool import Lease, Pool
 from patchwork.ui import hero, shell, theme
 
 ROOT = Path(__file__).parent
@@ -52,11 +53,18 @@ def build_app(options: Options | None = None, pool: Pool | None = None) -> gr.Bl
 
 
 def build_pool(options: Options) -> Pool:
-    hardware = detect()
-    if options.device:
-        hardware = hardware.model_copy(update={"device": options.device})
+    """The engine behind the page. Raises `Problem` for a device that is not here or a list that cannot be read."""
     budget = None if options.budget is None else int(options.budget * GIGABYTE)
-    return Pool(load_catalog(options.models), hardware, budget_bytes=budget, offline=options.offline)
+    return Pool(load_catalog(options.models), choose_hardware(options.device), budget, offline=options.offline)
+
+
+def choose_hardware(device: str | None) -> Hardware:
+    if device == "cpu":
+        return detect_cpu()
+    found = detect()
+    if device and found.device != device:
+        raise Problem(f"No {device} device can be used here; leave out --device, or choose {found.device} or cpu.")
+    return found
 
 
 def load_demos() -> dict[str, Demo]:
@@ -77,7 +85,7 @@ def launch_app(page: gr.Blocks, options: Options, **changes: object) -> tuple:
         "footer_links": [],
         "run_history": False,
         "enable_monitoring": False,
-        "max_file_size": "20mb",
+        "max_file_size": MAX_BYTES,
         "ssr_mode": False,
     }
     return page.launch(**settings | changes)
@@ -119,24 +127,31 @@ def warm_up(pool: Pool, ids: tuple[str, ...]) -> None:
     for card_id in ids:
         try:
             for step in pool.borrow(card_id):
-                if hasattr(step, "__exit__"):
-                    with step:
-                        print(f"Loaded {card_id}.")
+                if isinstance(step, Lease):
+                    step.release()
+                    print(f"Loaded {card_id}.")
         except Problem as problem:
             print(f"Could not load {card_id}: {problem}")
+
+
+def go_offline() -> None:
+    """For libraries that are still to be imported, and for the hub client, which Gradio has imported already."""
+    from huggingface_hub import constants
+
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    constants.HF_HUB_OFFLINE = True
 
 
 def main() -> None:
     options = parse_options()
     if options.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        go_offline()
     try:
         pool = build_pool(options)
+        if options.record:
+            return hero.record_runs(pool, load_demos(), options.record)
     except Problem as problem:
         raise SystemExit(str(problem)) from None
-    if options.record:
-        hero.record_runs(pool, load_demos(), options.record)
-        return
     threading.Thread(target=warm_up, args=(pool, options.warm), daemon=True).start()
     launch_app(build_app(options, pool), options)
 

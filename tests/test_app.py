@@ -10,6 +10,7 @@ import pytest
 
 import app
 from app import Options, build_app, parse_options
+from patchwork.errors import Problem
 
 ROOT = Path(app.__file__).parent
 ENDPOINTS = {"ask", "attention", "similarity"}
@@ -17,7 +18,7 @@ ENDPOINTS = {"ask", "attention", "similarity"}
 
 @pytest.fixture(scope="module")
 def blocks():
-    blocks = build_app(Options(offline=True))
+    blocks = build_app(Options(offline=True, device="cpu"))
     yield blocks
     blocks.close(verbose=False)
 
@@ -44,9 +45,16 @@ def test_nonsense_is_refused(line):
         parse_options(line.split(), {})
 
 
+def test_a_device_that_is_not_here_is_refused(monkeypatch):
+    monkeypatch.setattr(app, "detect", app.detect_cpu)
+    assert app.choose_hardware("cpu").device == "cpu"
+    with pytest.raises(Problem, match="No mps device"):
+        app.choose_hardware("mps")
+
+
 def test_the_page_opens_without_torch_and_without_analytics():
     code = (
-        "import os, sys, app; app.build_app(app.Options(offline=True)).close(verbose=False); "
+        "import os, sys, app; app.build_app(app.Options(offline=True, device='cpu')).close(verbose=False); "
         "print(sorted({'torch', 'transformers'} & set(sys.modules)), os.environ['GRADIO_ANALYTICS_ENABLED'])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)

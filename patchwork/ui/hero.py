@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from PIL import Image
 
 from patchwork import recording
 from patchwork.errors import Problem
+from patchwork.images import example_pictures, load_picture
 from patchwork.live import run_live
 from patchwork.ui.page import Page
+from patchwork.ui.tray import QUESTION
 
 if TYPE_CHECKING:
     from patchwork.demo import Demo, Event
@@ -101,4 +104,26 @@ def _draw_latest(run: Run) -> str:
 
 
 def record_runs(pool: Pool, demos: Mapping[str, Demo], folder: Path) -> None:
-    raise NotImplementedError
+    """Run the demos of the first screen on a drawn scene with the bundled models, and write what happened."""
+    picture = load_picture(example_pictures("drawn")[0][1])
+    for name in SHOWN:
+        demo, path = demos[name], folder / f"{name}.json"
+        card_id = find_bundled(demo, pool)
+        inputs = fill_inputs(demo, picture)
+        for _ in recording.record(demo, inputs, run_live(demo, inputs, pool, card_id), path, card_id):
+            pass
+        print(f"Recorded {name} with {card_id} in {path}.")
+
+
+def find_bundled(demo: Demo, pool: Pool) -> str:
+    for card in pool.catalog.offering(demo.NEEDS):
+        if card.bundled:
+            return card.id
+    raise Problem(f"No bundled model can do what {demo.TITLE} needs; add one to models.yaml.")
+
+
+def fill_inputs(demo: Demo, picture: Image.Image) -> Any:
+    """The demo's own defaults; the picture, and the tray's question where the demo takes one."""
+    fields = demo.Inputs.model_fields
+    values = {name: picture for name, info in fields.items() if info.annotation is Image.Image}
+    return demo.Inputs(**values, **({"question": QUESTION} if "question" in fields else {}))

@@ -15,7 +15,7 @@ from tests.browser.chromium import FLAGS
 
 @pytest.fixture(scope="session")
 def url() -> Iterator[str]:
-    options = Options(offline=True)
+    options = Options(offline=True, device="cpu")
     blocks = build_app(options)
     _, address, _ = launch_app(blocks, options, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
     yield address

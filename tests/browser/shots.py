@@ -17,7 +17,7 @@ SIZES = {"1280": (1280, 800), "390": (390, 844)}
 
 def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    options = Options(offline=True)
+    options = Options(offline=True, device="cpu")
     blocks = build_app(options)
     _, url, _ = launch_app(blocks, options, prevent_thread_lock=True, quiet=True)
     with sync_playwright() as playwright:

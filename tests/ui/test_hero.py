@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from PIL import Image
 
-from patchwork.demo import PartialText
+from patchwork.demo import Data, PartialText, Picture
 from patchwork.errors import Problem
 from patchwork.ui import hero
 
@@ -48,3 +49,25 @@ def test_failed_run_tells_the_reader(monkeypatch):
     answer_with(monkeypatch, "bl", Problem("The model is too large; choose <a> smaller one."))
     with pytest.raises(gr.Error, match="too large; choose &lt;a&gt; smaller one"):
         list(hero.run_again([make_run("red")], pool=None))
+
+
+class Inputs(Data):
+    scene: Picture
+    question: str
+    layer: int = -1
+
+
+def test_recording_fills_the_picture_and_the_question():
+    scene = Image.new("RGB", (8, 8), (9, 8, 7))
+    inputs = hero.fill_inputs(SimpleNamespace(Inputs=Inputs), scene)
+    assert inputs.scene is scene
+    assert inputs.question.endswith("?")
+    assert inputs.layer == -1
+
+
+def test_recording_uses_a_bundled_model_or_says_that_there_is_none():
+    cards = [SimpleNamespace(id="large", bundled=False), SimpleNamespace(id="tiny", bundled=True)]
+    pool = SimpleNamespace(catalog=SimpleNamespace(offering=lambda needs: cards[: len(needs)]))
+    assert hero.find_bundled(SimpleNamespace(NEEDS={"chat", "attention"}, TITLE="Ask"), pool) == "tiny"
+    with pytest.raises(Problem, match="Ask"):
+        hero.find_bundled(SimpleNamespace(NEEDS={"chat"}, TITLE="Ask"), pool)

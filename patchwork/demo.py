@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Protocol
 from PIL import Image
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SerializeAsAny
 
+from patchwork.images import load_picture
+
 
 class Data(BaseModel):
     """Plain typed data: unknown keys are errors, values never change."""
@@ -29,13 +31,13 @@ def picture_to_url(image: Image.Image) -> str:
 
 
 def picture_from_url(value: Any) -> Any:
-    """Inverse of `picture_to_url`; a picture that is one already passes through."""
+    """Inverse of `picture_to_url`; a picture that is one already passes through. `Problem` for a bad one."""
     if not isinstance(value, str):
         return value
     head, _, body = value.partition(",")
     if not head.startswith("data:image/"):
         raise ValueError("a picture is written as a data:image/… URL")
-    return Image.open(io.BytesIO(base64.b64decode(body))).convert("RGB")
+    return load_picture(base64.b64decode(body))
 
 
 Picture = Annotated[Image.Image, BeforeValidator(picture_from_url), PlainSerializer(picture_to_url, return_type=str)]
@@ -126,10 +128,11 @@ class Demo(Protocol):
 
     NAME: str
     TITLE: str
+    ABOUT: str
     NEEDS: frozenset[str]
     Inputs: type[Data]
     RunResult: type[Result]
 
     def run(self, inputs: Any, model: Any) -> Iterator[Event]: ...
     def render(self, event: Event, inputs: Any) -> str: ...
-    def snippet(self, model_id: str, inputs: Any) -> str: ...
+    def snippet(self, card: Any) -> str: ...

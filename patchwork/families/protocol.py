@@ -6,6 +6,7 @@ A family module has two names: `CAPABILITIES: frozenset[str]` and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event as Flag
@@ -13,15 +14,15 @@ from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
+from patchwork.demo import Answerer
+
 if TYPE_CHECKING:
     import torch
 
     from patchwork.catalog import Card
     from patchwork.plan import Plan
 
-CAPABILITIES = frozenset(
-    {"embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace"}
-)
+CAPABILITIES = frozenset({"embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace"})
 Report = Callable[[str, float | None], None]
 
 
@@ -79,6 +80,17 @@ class Model:
 
     def __init__(self, card: Card, plan: Plan) -> None:
         self.card, self.plan = card, plan
+
+    def answerer(self, start: float) -> Answerer:
+        """Who answered, and the seconds since `start` (of `time.perf_counter`)."""
+        return Answerer(
+            model_id=self.card.id,
+            title=self.card.title,
+            device=self.plan.device,
+            precision=self.plan.precision,
+            seconds=round(time.perf_counter() - start, 4),
+            bundled=self.card.bundled,
+        )
 
     # embed_image / embed_text: unit-length float32 rows [n, width], on the CPU
     def embed_image(self, images: Sequence[Image.Image]) -> torch.Tensor:

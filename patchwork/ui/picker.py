@@ -1,0 +1,58 @@
+"""Which checkpoint answers: the choices of one demo with what each would cost here. Loads nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from patchwork.errors import Problem
+from patchwork.hub import is_cached
+from patchwork.plan import format_bytes
+
+if TYPE_CHECKING:
+    from patchwork.catalog import Card
+    from patchwork.demo import Demo
+    from patchwork.ui.page import Page
+
+
+def list_choices(demo: Demo, page: Page) -> list[tuple[str, str]]:
+    """(label, id) of every card that can do what the demo needs."""
+    return [(label_card(card, page), card.id) for card in page.catalog.offering(demo.NEEDS)]
+
+
+def label_card(card: Card, page: Page) -> str:
+    """Title and one badge: bundled, on this machine, the download, or that it does not fit."""
+    if card.bundled:
+        return card.title
+    plan = page.pool.plan(card)
+    if not plan.fits:
+        return f"{card.title} — does not fit here"
+    if plan.cached:
+        return f"{card.title} — on this machine, {plan.precision}"
+    return f"{card.title} — download {format_bytes(plan.download_bytes)}, {plan.precision}"
+
+
+def choose_default(demo: Demo, page: Page) -> str:
+    """The first real card that is here already and fits, else the bundled one."""
+    cards = page.catalog.offering(demo.NEEDS)
+    if not cards:
+        raise Problem(f"No checkpoint in the list can do what {demo.TITLE!r} needs.")
+    ready = (card for card in cards if not card.bundled and is_cached(card) and page.pool.plan(card).fits)
+    return next(ready, cards[0]).id
+
+
+def recommend(demo: Demo, page: Page) -> Card | None:
+    """The real checkpoint that the panel offers with one button, when it is not the choice already."""
+    cards = [card for card in page.catalog.offering(demo.NEEDS) if demo.NAME in card.recommended_for]
+    return cards[0] if cards and cards[0].id != choose_default(demo, page) else None
+
+
+def describe_choice(card: Card, page: Page) -> str:
+    """One line under the picker: what pressing Run will mean."""
+    if card.bundled:
+        return "Ships with this page; answers at once. It knows only a drawn world."
+    plan = page.pool.plan(card)
+    if not plan.fits:
+        return plan.reason
+    if not plan.cached and page.offline:
+        return f"{plan.sentence()}. It is not on this machine, and the page is offline."
+    return f"{plan.sentence()}, about {format_bytes(plan.memory_bytes)} of memory, on {plan.device}."

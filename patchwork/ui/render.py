@@ -1,0 +1,143 @@
+"""Plain data → HTML: pictures with maps and boxes over them, bars, numbers, text. Pure functions; every word escaped."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+
+from PIL import Image
+
+from patchwork.demo import Answerer, Box, Map, Metric, PartialText, Progress
+from patchwork.images import bound
+
+RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+"""Five stops of viridis, which grows evenly in lightness and reads the same to colour-blind eyes
+(Smith and van der Walt, matplotlib, 2015)."""
+
+BOX_COLOURS = ("var(--pw-visual)", "var(--pw-text)", "var(--pw-output)", "var(--pw-frozen)", "var(--pw-wrong)")
+SHOWN_SIDE = 640
+
+
+def draw_progress(event: Progress) -> str:
+    """One line; a bar where it is known how far."""
+    bar = "" if event.fraction is None else f'<progress max="1" value="{event.fraction:.3f}"></progress>'
+    return f'<p class="pw-progress" role="status">{html.escape(event.message)} {bar}</p>'
+
+
+def draw_text(event: PartialText, live: bool = True) -> str:
+    cursor = '<span class="pw-cursor" aria-hidden="true"></span>' if live else ""
+    return f'<p class="pw-answer" aria-live="polite">{html.escape(event.text)}{cursor}</p>'
+
+
+def encode_picture(image: Image.Image) -> str:
+    """A data URL of at most 640 px a side: JPEG, because this copy is only looked at."""
+    buffer = io.BytesIO()
+    bound(image, SHOWN_SIDE).save(buffer, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def mix_colour(share: float) -> str:
+    """0–1 → a colour of the ramp."""
+    place = min(max(share, 0.0), 1.0) * (len(RAMP) - 1)
+    low = min(int(place), len(RAMP) - 2)
+    parts = (round(a + (b - a) * (place - low)) for a, b in zip(RAMP[low], RAMP[low + 1], strict=True))
+    return "#" + "".join(f"{part:02x}" for part in parts)
+
+
+def draw_figure(image: Image.Image, over: str = "", words: str = "", label: str = "The picture", data: str = "") -> str:
+    """The picture with an SVG over it in the picture's own pixels; `over` is trusted markup of this module."""
+    width, height = image.size
+    return (
+        f'<figure class="pw-figure" {data}><div class="pw-canvas">'
+        f'<img src="{encode_picture(image)}" alt="{html.escape(label, quote=True)}" width="{width}" height="{height}">'
+        f'<svg viewBox="0 0 {width} {height}" role="presentation">{over}</svg></div>'
+        + (f"<figcaption>{words}</figcaption>" if words else "")
+        + "</figure>"
+    )
+
+
+def place_patches(event: Map) -> Iterable[tuple[int, float, float, float, float, float]]:
+    """(index, x, y, width, height, value) of every patch, in pixels of the picture."""
+    rows, columns = len(event.grid), len(event.grid[0])
+    x1, y1, x2, y2 = event.region
+    width, height = (x2 - x1) / columns, (y2 - y1) / rows
+    for row, values in enumerate(event.grid):
+        for column, value in enumerate(values):
+            yield row * columns + column, x1 + column * width, y1 + row * height, width, height, value
+
+
+def draw_map(event: Map, marked: Sequence[int] = (), chosen: int | None = None) -> str:
+    """Patches coloured by their share of the largest value; `marked` get a dashed outline, `chosen` a solid one."""
+    patches = list(place_patches(event))
+    low, high = min(patch[5] for patch in patches), max(patch[5] for patch in patches)
+    cells, outlines = [], []
+    for index, x, y, width, height, value in patches:
+        share = (value - low) / (high - low) if high > low else 0.0
+        shape = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
+        cells.append(
+            f'<rect class="pw-patch" data-patch="{index}" {shape} fill="{mix_colour(share)}"><title>patch {index}: {value:.4f}'
+            "</title></rect>"
+        )
+        if index in marked or index == chosen:
+            outlines.append(f'<rect class="pw-{"chosen" if index == chosen else "sink"}" {shape}/>')
+    return f'<g class="pw-map">{"".join(cells)}</g>{"".join(outlines)}'
+
+
+def draw_legend(event: Map) -> str:
+    """The colour ramp with the lowest and the highest value, and the slider that lets the picture through."""
+    values = [value for row in event.grid for value in row]
+    stops = ", ".join(mix_colour(step / 4) for step in range(5))
+    return (
+        f'<div class="pw-legend"><span>{min(values):.4f}</span><i style="background:linear-gradient(90deg,{stops})"></i>'
+        f"<span>{max(values):.4f}</span><label>Map over picture "
+        '<input type="range" class="pw-opacity" min="0" max="100" value="62"></label></div>'
+    )
+
+
+def draw_boxes(boxes: Sequence[Box], side: float) -> str:
+    """Outlines with labels; `side` is the picture's longest side, so that lines look the same at any size."""
+    parts, stroke = [], side / 160
+    for index, box in enumerate(boxes):
+        colour = BOX_COLOURS[index % len(BOX_COLOURS)]
+        parts.append(
+            f'<rect x="{box.x1:.1f}" y="{box.y1:.1f}" width="{box.x2 - box.x1:.1f}" height="{box.y2 - box.y1:.1f}" fill="none" '
+            f'stroke="#fff" stroke-width="{stroke * 1.9:.1f}"/>'
+            f'<rect x="{box.x1:.1f}" y="{box.y1:.1f}" width="{box.x2 - box.x1:.1f}" height="{box.y2 - box.y1:.1f}" fill="none" '
+            f'style="stroke:{colour}" stroke-width="{stroke:.1f}"/>'
+            f'<text x="{box.x1:.1f}" y="{max(box.y1 - stroke, side / 24):.1f}" font-size="{side / 26:.1f}" '
+            f'style="fill:{colour}" stroke="#fff" stroke-width="{stroke * 0.9:.1f}" paint-order="stroke">{html.escape(box.label)}</text>'
+        )
+    return "".join(parts)
+
+
+def draw_metrics(metrics: Sequence[Metric]) -> str:
+    rows = "".join(
+        f'<div title="{html.escape(metric.note, quote=True)}"><dt>{html.escape(metric.label)}</dt>'
+        f"<dd>{format_number(metric.value)}{' ' + html.escape(metric.unit) if metric.unit else ''}</dd></div>"
+        for metric in metrics
+    )
+    return f'<dl class="pw-metrics">{rows}</dl>'
+
+
+def format_number(value: float) -> str:
+    """Whole numbers plainly, others with three significant digits."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+
+
+def draw_answerer(who: Answerer) -> str:
+    """Who answered, on what, in how long."""
+    bundled = (
+        '<p class="pw-bundled">A tiny model that knows only a drawn world: it ships with this page, so that something real '
+        "answers without a network.</p>"
+        if who.bundled
+        else ""
+    )
+    facts = f"{html.escape(who.title)} · {html.escape(who.device)} · {html.escape(who.precision)} · {who.seconds:.2f} s"
+    note = f" · {html.escape(who.note)}" if who.note else ""
+    return f'<p class="pw-answerer">Answered by {facts}{note}</p>{bundled}'
+
+
+def draw_problem(message: str) -> str:
+    return f'<p class="pw-problem" role="alert">{html.escape(message)}</p>'

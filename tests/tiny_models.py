@@ -1,0 +1,244 @@
+"""Tiny random checkpoints of every family, saved as `from_pretrained` reads them. Knows nothing about what is tested."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from patchwork.catalog import Card
+from patchwork.plan import Plan
+
+SPECIAL = ["<pad>", "<s>", "</s>"]
+TEMPLATE = (
+    "{{ '<s>' }}{% for message in messages %}{{ message['role'] }}: "
+    "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endfor %}{% if add_generation_prompt %} assistant:{% endif %}"
+)
+
+
+def make_card(folder: Path, family: str, **more) -> Card:
+    return Card(
+        id=f"tiny-{family.replace('_', '-')}",
+        title=f"Tiny {family}",
+        family=family,
+        repo=str(folder),
+        licence="none",
+        parameters=1,
+        capabilities=more.pop("capabilities", frozenset()),
+        **more,
+    )
+
+
+def make_plan(card: Card, precision: str = "fp32") -> Plan:
+    return Plan(
+        card_id=card.id,
+        title=card.title,
+        device="cpu",
+        precision=precision,
+        memory_bytes=0,
+        download_bytes=0,
+        cached=True,
+        seconds=0,
+        fits=True,
+    )
+
+
+def load_tiny(family: str, folder: Path, **more):
+    """The family's own `load` on a folder that one of the builders below has written."""
+    from patchwork.families import get_family
+
+    card = make_card(folder, family, **more)
+    return get_family(family).load(card, make_plan(card), lambda message, fraction: None)
+
+
+def build_tokenizer(*extra: str, ends: bool = False, length: int = 512) -> PreTrainedTokenizerFast:
+    """Byte level, no merges: every text is readable. `ends` writes `<s> text </s>`."""
+    words = SPECIAL + list(extra) + sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={word: index for index, word in enumerate(words)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    if ends:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        additional_special_tokens=list(extra),
+        model_max_length=length,
+    )
+
+
+def scale_weights(model: torch.nn.Module, factor: float = 6.0) -> torch.nn.Module:
+    """Fresh weights give nearly uniform attention, on which wrong maps would pass; larger ones tell rows apart."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if any(part in name for part in ("q_proj", "k_proj", "in_proj", "probe")):
+                weight.mul_(factor)
+    return model.eval()
+
+
+def vision_settings(**more) -> dict:
+    return dict(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        image_size=32,
+        patch_size=8,
+        **more,
+    )
+
+
+def text_settings(vocabulary: int, **more) -> dict:
+    return dict(
+        vocab_size=vocabulary,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+        **more,
+    )
+
+
+def build_clip(folder: Path, **processing) -> Path:
+    """Processing defaults to CLIP's own way: the shorter edge to 32 pixels, then the middle 32 × 32."""
+    from transformers import CLIPConfig, CLIPModel, CLIPProcessor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(ends=True, length=64)
+    config = CLIPConfig(
+        text_config=text_settings(len(tokenizer)), vision_config=vision_settings(), projection_dim=16
+    )
+    scale_weights(CLIPModel(config)).save_pretrained(folder)
+    settings = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}} | processing
+    CLIPProcessor(CLIPImageProcessorPil(**settings), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def build_siglip(folder: Path) -> Path:
+    """35 pixels with patches of 8: three pixels at the right and bottom are seen by no patch."""
+    from transformers import SiglipConfig, SiglipModel, SiglipProcessor
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    torch.manual_seed(1)
+    tokenizer = build_tokenizer(length=64)
+    config = SiglipConfig(
+        text_config=text_settings(len(tokenizer), projection_size=32),
+        vision_config=vision_settings() | {"image_size": 35},
+    )
+    scale_weights(SiglipModel(config)).save_pretrained(folder)
+    SiglipProcessor(SiglipImageProcessorPil(size={"height": 35, "width": 35}), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def build_dinov2(folder: Path, registers: int = 0) -> Path:
+    from transformers import Dinov2Config, Dinov2Model, Dinov2WithRegistersConfig, Dinov2WithRegistersModel
+    from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
+
+    torch.manual_seed(2)
+    settings = vision_settings(mlp_ratio=2)
+    settings.pop("intermediate_size")
+    if registers:
+        model = Dinov2WithRegistersModel(Dinov2WithRegistersConfig(num_register_tokens=registers, **settings))
+    else:
+        model = Dinov2Model(Dinov2Config(**settings))
+    scale_weights(model).save_pretrained(folder)
+    BitImageProcessorPil(size={"shortest_edge": 40}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+    return folder
+
+
+EVA = dict(img_size=32, patch_size=8, embed_dim=32, depth=3, num_heads=4, num_classes=16)
+
+
+def build_timm(folder: Path) -> Path:
+    """EVA-CLIP's architecture, small, in the two files that timm's own repositories hold."""
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(3)
+    name = "eva02_base_patch16_clip_224"
+    model = scale_weights(timm.create_model(name, pretrained=False, **EVA))
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, folder / "model.safetensors")
+    shape = {"input_size": [3, 32, 32], "num_classes": 16, "crop_pct": 0.9, "fixed_input_size": True}
+    config = {"architecture": name, "num_classes": 16, "model_args": EVA, "pretrained_cfg": model.pretrained_cfg | shape}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def build_llava(folder: Path, **processing) -> Path:
+    """A CLIP tower, and a decoder whose four query heads share two key heads (grouped-query attention)."""
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    torch.manual_seed(4)
+    tokenizer = build_tokenizer("<image>")
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 512, "num_key_value_heads": 2}
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**vision_settings()),
+        text_config=LlamaConfig(**text),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
+    model = scale_weights(LlavaForConditionalGeneration(config))
+    model.generation_config.update(bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    model.save_pretrained(folder)
+    settings = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}} | processing
+    LlavaProcessor(
+        CLIPImageProcessorPil(**settings),
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        image_token="<image>",
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+def build_idefics3(folder: Path) -> Path:
+    """A SigLIP tower of 32 × 32 pixels, 16 patches, pixel shuffle by 2: four image tokens a view."""
+    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Processor
+    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+
+    torch.manual_seed(5)
+    places = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
+    marks = ["<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *places]
+    tokenizer = build_tokenizer(*marks)
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 512, "num_key_value_heads": 2}
+    config = Idefics3Config(
+        vision_config=vision_settings(),
+        text_config={"model_type": "llama"} | text,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        scale_factor=2,
+        pad_token_id=0,
+    )
+    model = scale_weights(Idefics3ForConditionalGeneration(config))
+    model.generation_config.update(bos_token_id=1, eos_token_id=2, pad_token_id=0)
+    model.save_pretrained(folder)
+    processor = Idefics3ImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    Idefics3Processor(processor, tokenizer, image_seq_len=4, chat_template=TEMPLATE).save_pretrained(folder)
+    return folder
+
+
+BUILDERS = {
+    "clip": build_clip,
+    "siglip": build_siglip,
+    "dinov2": build_dinov2,
+    "timm_vit": build_timm,
+    "llava": build_llava,
+    "idefics3": build_idefics3,
+}

@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of every family, saved as `from_pretrained` reads them. Knows nothing about what is tested."""
+"""Tiny random checkpoints of every family, saved as `from_pretrained` reads them. Knows no test."""
 
 from __future__ import annotations
 
@@ -118,9 +118,7 @@ def build_clip(folder: Path, **processing) -> Path:
 
     torch.manual_seed(0)
     tokenizer = build_tokenizer(ends=True, length=64)
-    config = CLIPConfig(
-        text_config=text_settings(len(tokenizer)), vision_config=vision_settings(), projection_dim=16
-    )
+    config = CLIPConfig(text_config=text_settings(len(tokenizer)), vision_config=vision_settings(), projection_dim=16)
     scale_weights(CLIPModel(config)).save_pretrained(folder)
     settings = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}} | processing
     CLIPProcessor(CLIPImageProcessorPil(**settings), tokenizer).save_pretrained(folder)
@@ -173,7 +171,12 @@ def build_timm(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, folder / "model.safetensors")
     shape = {"input_size": [3, 32, 32], "num_classes": 16, "crop_pct": 0.9, "fixed_input_size": True}
-    config = {"architecture": name, "num_classes": 16, "model_args": EVA, "pretrained_cfg": model.pretrained_cfg | shape}
+    config = {
+        "architecture": name,
+        "num_classes": 16,
+        "model_args": EVA,
+        "pretrained_cfg": model.pretrained_cfg | shape,
+    }
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 

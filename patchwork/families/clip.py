@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from patchwork.families.encoders import ContrastiveModel
 from patchwork.families.loading import load_processor, load_weights
 
@@ -19,9 +17,6 @@ CAPABILITIES = frozenset({"embed_image", "embed_text", "attention"})
 
 class Clip(ContrastiveModel):
     capabilities = CAPABILITIES
-
-    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.vision()(pixel_values=pixels).last_hidden_state
 
 
 def load(card: Card, plan: Plan, report: Report) -> Clip:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from PIL import Image
 from torch import nn
 
 from patchwork.attention import NAME
@@ -29,8 +27,12 @@ class Dinov2(EncoderModel):
         return 1 + getattr(self.model.config, "num_register_tokens", 0)
 
     def find_attention(self) -> list[nn.Module]:
+        """The modules that call the attention interface carry `is_causal`; their depth differs between versions."""
         self.model.set_attn_implementation(NAME)
-        return [module for name, module in self.model.named_modules() if name.endswith("attention.attention")]
+        return [module for module in self.model.encoder.modules() if hasattr(module, "is_causal")]
+
+    def find_last_layer(self) -> nn.Module:
+        return self.model.encoder.layer[-1]
 
     def count_heads(self) -> int:
         return self.model.config.num_attention_heads
@@ -38,13 +40,8 @@ class Dinov2(EncoderModel):
     def patch_size(self) -> int:
         return self.model.config.patch_size
 
-    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.model(pixel_values=pixels).last_hidden_state
-
-    def embed_image(self, images: Sequence[Image.Image]) -> torch.Tensor:
-        with torch.inference_mode():
-            rows = [self.encode(self.preprocess(image)[0])[:, 0].float() for image in images]
-        return nn.functional.normalize(torch.cat(rows), dim=-1).cpu()
+    def features_of_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        return nn.functional.normalize(self.model(pixel_values=pixels).pooler_output.float(), dim=-1)
 
 
 def load(card: Card, plan: Plan, report: Report) -> Dinov2:

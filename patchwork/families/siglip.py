@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
+from torch import nn
 
+from patchwork.attention import watch_pooling
 from patchwork.families.encoders import ContrastiveModel
 from patchwork.families.loading import load_processor, load_weights
 
@@ -24,21 +25,14 @@ class Siglip(ContrastiveModel):
     queries = ("pool", "mean", "patch")
     rule = "sigmoid"
 
-    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.vision()(pixel_values=pixels).last_hidden_state
+    def find_attention(self) -> list[nn.Module]:
+        self.pooling = self.model.vision_model.head.attention
+        watch_pooling(self.pooling)
+        return super().find_attention()
 
-    def pool_weights(self, hidden: torch.Tensor) -> torch.Tensor:
-        """The pooling head's attention once more, with its weights this time: [heads, N]."""
-        head = self.vision().head
-        probe = head.probe.to(hidden.dtype)
-        return head.attention(probe, hidden, hidden, need_weights=True, average_attn_weights=False)[1][0, :, 0]
-
-    def text_tokens(self, texts: Sequence[str]) -> dict:
-        """Padded to the full length: SigLIP was trained so, and its text tower reads the last place."""
-        length = self.model.config.text_config.max_position_embeddings
-        return self.processor.tokenizer(
-            list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-        ).to(self.model.device)
+    def text_tokens(self, texts: Sequence[str], padding: bool | str = "max_length") -> dict:
+        """Padded to the full length, padding unmasked: SigLIP was trained so, and reads the last place."""
+        return {"input_ids": super().text_tokens(texts, padding)["input_ids"]}
 
 
 def load(card: Card, plan: Plan, report: Report) -> Siglip:

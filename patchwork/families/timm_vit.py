@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
 from torch import nn
 
-from patchwork.attention import active
-from patchwork.families.encoders import EncoderModel
+from patchwork.attention import watch_weights
+from patchwork.errors import Problem
+from patchwork.families.encoders import EncoderModel, Region, find_region
 from patchwork.quantize import loading_options
 
 if TYPE_CHECKING:
@@ -21,14 +22,9 @@ if TYPE_CHECKING:
 CAPABILITIES = frozenset({"embed_image", "attention"})
 
 
-def keep_weights(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-    """Forward hook of an attention module's dropout, which passes the weights [batch, heads, tokens, tokens]."""
-    recorder, owner = active.get(), module.owner[0]
-    if recorder is not None and id(owner) in recorder.modules:
-        recorder.maps[owner] = output if recorder.keep_graph else output[:, :, recorder.rows].detach()
-
-
 class TimmVit(EncoderModel):
+    """`processor` is timm's data configuration: input_size, crop_pct, crop_mode, interpolation, mean, std."""
+
     capabilities = CAPABILITIES
 
     @property
@@ -37,45 +33,59 @@ class TimmVit(EncoderModel):
 
     def find_attention(self) -> list[nn.Module]:
         """The unfused path is chosen once, at load: a switch during a call would change other readers' runs."""
-        modules = [block.attn for block in self.model.blocks]
-        for attention in modules:
-            attention.fused_attn = False
-            attention.attn_drop.owner = [attention]  # a list, so that it is not registered as a submodule
-            attention.attn_drop.register_forward_hook(keep_weights)
-        return modules
+        for block in self.model.blocks:
+            block.attn.fused_attn = False
+            watch_weights(block.attn.attn_drop)
+        return [block.attn.attn_drop for block in self.model.blocks]
+
+    def find_last_layer(self) -> nn.Module:
+        return self.model.blocks[-1]
 
     def count_heads(self) -> int:
-        return self.attention[0].num_heads
+        return self.model.blocks[0].attn.num_heads
 
     def patch_size(self) -> int:
         return self.model.patch_embed.patch_size[0]
 
-    def processor_settings(self) -> dict[str, Any]:
+    def find_region(self, size: tuple[int, int], seen: tuple[int, int]) -> Region:
+        """timm's "center" mode: shorter edge to input ÷ crop_pct, then torchvision's centre crop (half to even)."""
         side = self.processor["input_size"][-1]
-        return {
+        settings = {
             "size": {"shortest_edge": int(side / self.processor["crop_pct"])},
             "do_center_crop": True,
             "crop_size": {"height": side, "width": side},
         }
+        return find_region(size, settings, seen, halve=lambda space: round(space / 2))
 
     def make_pixels(self, image: Image.Image) -> torch.Tensor:
-        import timm
+        from timm.data import create_transform
 
-        return timm.data.create_transform(**self.processor, is_training=False)(image)[None]
+        return create_transform(**self.processor, is_training=False)(image)[None]
 
-    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.model.forward_features(pixels)
+    def features_of_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        return nn.functional.normalize(self.model(pixels).float(), dim=-1)
 
-    def embed_image(self, images: Sequence[Image.Image]) -> torch.Tensor:
-        with torch.inference_mode():
-            rows = [self.model(self.preprocess(image)[0]).float() for image in images]
-        return nn.functional.normalize(torch.cat(rows), dim=-1).cpu()
+
+def find_folder(card: Card) -> str:
+    """Where the checkpoint's files lie: a local folder, or the cache. Fetching is `hub.fetch`'s work."""
+    if Path(card.location).is_dir():
+        return card.location
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download(card.repo, revision=card.revision, local_files_only=True)
 
 
 def load(card: Card, plan: Plan, report: Report) -> TimmVit:
+    """Raises `Problem` in 8 or 4 bits, which timm's models do not have."""
     import timm
+    from timm.data import resolve_model_data_config
 
+    if plan.precision in ("int8", "nf4"):
+        raise Problem(f"{card.title} runs in 16 or 32 bits only; choose one of these precisions.")
     report(f"Reading {card.title}", None)
-    model = timm.create_model(f"hf-hub:{card.repo}", pretrained=True)
+    model = timm.create_model(f"local-dir:{find_folder(card)}", pretrained=True)
     model = model.to(plan.device, loading_options(plan.precision, plan.device)["dtype"]).eval()
-    return TimmVit(card, plan, model, timm.data.resolve_model_data_config(model))
+    settings = resolve_model_data_config(model)
+    if settings["crop_mode"] != "center":
+        raise Problem(f"{card.title} crops its pictures in a way that is not known here; choose another checkpoint.")
+    return TimmVit(card, plan, model, settings)

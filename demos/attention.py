@@ -227,6 +227,6 @@ def build(page: Page) -> None:
             head = gr.Slider(0, 16, 0, step=1, label="Head (0 = mean of all)", min_width=160)
         with gr.Row():
             patch = gr.Number(0, label="Patch (click the map to choose)", precision=0, minimum=0, min_width=160)
-            text = gr.Textbox("a green fish", label="Text for relevance", max_lines=1, min_width=160)
+            text = gr.Textbox("a yellow ring", label="Text for relevance", max_lines=1, min_width=160)
         controls = {"method": method, "query": query, "layer": layer, "head": head, "patch": patch, "text": text}
         live_panel(sys.modules[__name__], page, controls, picks=(PICK_PATCH, {"patch": patch, "query": query}))

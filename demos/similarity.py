@@ -23,7 +23,7 @@ ABOUT = (
     "each caption into a vector and compares their directions."
 )
 NEEDS = frozenset({"embed_image", "embed_text"})
-CAPTIONS = "a green fish\na red car\na blue heart left of a yellow cup\ntwo black keys"
+CAPTIONS = "a black umbrella and a yellow ring\na black umbrella\na yellow umbrella and a black ring\na green fish"
 MOST, LONGEST = 8, 200
 
 

@@ -79,7 +79,7 @@ def follow_address(tabs: gr.Tabs) -> None:
 
 
 _READ_ADDRESS = """() => {
-  const chapter = new URLSearchParams(location.search).get('chapter');
+  const chapter = window.PATCHWORK.chapter;
   return chapter ? {__type__: 'update', selected: chapter} : {__type__: 'update'};
 }"""
 

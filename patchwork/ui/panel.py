@@ -46,7 +46,7 @@ def live_panel(
     cards = picker.list_choices(demo, page)
     default = picker.choose_default(demo, page)
 
-    with gr.Row(equal_height=True, elem_classes="pw-run-row"):
+    with gr.Row(elem_classes="pw-run-row"):
         choice = gr.Dropdown(
             cards,
             value=default,

@@ -1,5 +1,8 @@
 /* Presenter mode: its keys, its bar, its clock. It knows tabs and run buttons only by their place in the page. */
 
+// Read before the page is built: the first tab announces itself while mounting, and that rewrites the address.
+window.PATCHWORK.chapter = new URLSearchParams(location.search).get("chapter");
+
 (() => {
   const PRESENTING = "pw-presenting";
   const isPresenting = () => document.documentElement.classList.contains(PRESENTING);

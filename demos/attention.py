@@ -118,41 +118,39 @@ def name_map(request: AttentionRequest, layer: int, layers: int) -> str:
 def render(event: Event, inputs: Inputs) -> str:
     if not isinstance(event, RunResult):
         return draw.draw_progress(event)
-    over = draw.draw_map(event.map, event.sinks, event.patch)
+    rows, columns = len(event.map.grid), len(event.map.grid[0])
     figure = draw.draw_figure(
         inputs.picture,
-        over,
+        draw.draw_map(event.map, event.sinks, event.patch),
         html.escape(event.map.label) + draw.draw_legend(event.map),
         label=f"Attention map: {event.map.label}",
-        data=f'data-rows="{len(event.map.grid)}" data-columns="{len(event.map.grid[0])}" data-patch="{event.patch or 0}" tabindex="0"',
+        data=f'data-rows="{rows}" data-columns="{columns}" data-patch="{event.patch or 0}" tabindex="0"',
     )
-    sinks = (
-        f"Dashed red: {len(event.sinks)} sink patch{'es' if len(event.sinks) != 1 else ''}, where the last layer's vectors are "
-        "unusually long. Models park information there; heat on them says little about the picture (Darcet et al., 2024)."
-        if event.sinks
-        else "No sink patches here: no vector of the last layer is unusually long."
+    return (
+        f'<div class="pw-result">{figure}<div><p class="pw-explain">A map of where a layer looked is not an '
+        f"explanation of the answer.</p>{draw.draw_metrics(list_metrics(event, rows * columns))}"
+        f'<p class="pw-explain">{explain_sinks(len(event.sinks))}</p>{draw.draw_answerer(event.answered_by)}</div></div>'
     )
-    metrics = [
-        Metric(label="Patches", value=len(event.map.grid) * len(event.map.grid[0]), note="rows × columns of the grid"),
+
+
+def list_metrics(event: RunResult, patches: int) -> list[Metric]:
+    share = round(100 * event.share_on_patches, 1)
+    stored = round(event.stored_bytes / 1000, 2)
+    return [
+        Metric(label="Patches", value=patches, note="rows × columns of the grid"),
         Metric(label="Layers", value=event.layers),
         Metric(label="Heads", value=event.heads),
-        Metric(
-            label="On patches",
-            value=round(100 * event.share_on_patches, 1),
-            unit="%",
-            note="the rest goes to CLS or registers",
-        ),
-        Metric(
-            label="Kept",
-            value=round(event.stored_bytes / 1000, 2),
-            unit="kB",
-            note="bytes of attention stored for this map",
-        ),
+        Metric(label="On patches", value=share, unit="%", note="the rest goes to CLS or registers"),
+        Metric(label="Kept", value=stored, unit="kB", note="attention stored for this map"),
     ]
+
+
+def explain_sinks(count: int) -> str:
+    if not count:
+        return "No sink patches here: no vector of the last layer is unusually long."
     return (
-        f'<div class="pw-result">{figure}<div><p class="pw-explain">A map of where a layer looked is not an explanation '
-        f'of the answer.</p>{draw.draw_metrics(metrics)}<p class="pw-explain">{sinks}</p>'
-        f"{draw.draw_answerer(event.answered_by)}</div></div>"
+        f"Dashed red: {count} sink patch{'es' if count > 1 else ''}, where the last layer's vectors are unusually long. "
+        "Models park information there; heat on them says little about the picture (Darcet et al., 2024)."
     )
 
 

@@ -19,8 +19,8 @@ from patchwork.ui.panel import live_panel
 NAME = "similarity"
 TITLE = "Similarity"
 ABOUT = (
-    "Write a few captions, one per line, some true of your picture and some almost true. The model turns the picture and "
-    "each caption into a vector and compares their directions."
+    "Write a few captions, one per line, some true of your picture and some almost true. The model turns the picture "
+    "and each caption into a vector and compares their directions."
 )
 NEEDS = frozenset({"embed_image", "embed_text"})
 CAPTIONS = "a black umbrella and a yellow ring\na black umbrella\na yellow umbrella and a black ring\na green fish"

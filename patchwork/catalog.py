@@ -127,7 +127,9 @@ def read_card(entry: object, node: yaml.Node, path: Path) -> Card:
     try:
         return Card.model_validate(entry)
     except ValidationError as error:
-        raise Problem(explain(error.errors()[0], node, path)) from None
+        # a misspelt key explains a missing one, so it is told first
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        raise Problem(explain(first, node, path)) from None
 
 
 def explain(error: dict, node: yaml.Node, path: Path) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import torch
@@ -245,3 +249,11 @@ BUILDERS = {
     "llava": build_llava,
     "idefics3": build_idefics3,
 }
+
+
+@functools.cache
+def shared_folder(family: str, registers: int = 0) -> Path:
+    """Built once for all tests; tests only read it."""
+    folder = Path(tempfile.mkdtemp(prefix="patchwork-tiny-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return build_dinov2(folder, registers) if registers else BUILDERS[family](folder)

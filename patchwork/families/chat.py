@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,11 +25,14 @@ END = object()
 
 
 class StopFlag(StoppingCriteria):
-    def __init__(self, flag: threading.Event) -> None:
-        self.flag = flag
+    """Stops after the current token once any of the flags is set."""
+
+    def __init__(self, *flags: threading.Event | None) -> None:
+        self.flags = [flag for flag in flags if flag is not None]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
-        return torch.full((input_ids.shape[0],), self.flag.is_set(), device=input_ids.device, dtype=torch.bool)
+        stopped = any(flag.is_set() for flag in self.flags)
+        return torch.full((input_ids.shape[0],), stopped, device=input_ids.device, dtype=torch.bool)
 
 
 class PieceStreamer(BaseStreamer):
@@ -64,8 +68,11 @@ class PieceStreamer(BaseStreamer):
 def stream_generate(
     model: Any, tokenizer: Any, inputs: dict, stop: threading.Event | None = None, **options: Any
 ) -> Iterator[str]:
-    """Greedy decoding, piece by piece. Closing the iterator stops the generation and waits for its thread."""
-    flag = stop or threading.Event()
+    """Greedy decoding, piece by piece. Closing the iterator stops the generation and waits for its thread.
+
+    The thread runs in the caller's context, so that a recorder of attention sees it.
+    """
+    closed = threading.Event()  # the caller's own flag may serve other runs too, and is never set here
     streamer = PieceStreamer(tokenizer)
     failure: list[BaseException] = []
 
@@ -76,7 +83,7 @@ def stream_generate(
                     **inputs,
                     do_sample=False,
                     streamer=streamer,
-                    stopping_criteria=StoppingCriteriaList([StopFlag(flag)]),
+                    stopping_criteria=StoppingCriteriaList([StopFlag(stop, closed)]),
                     **options,
                 )
         except BaseException as error:  # handed to the reader of the stream
@@ -84,15 +91,14 @@ def stream_generate(
         finally:
             streamer.pieces.put(END)
 
-    worker = threading.Thread(target=work, daemon=True, name="generate")
+    context = contextvars.copy_context()
+    worker = threading.Thread(target=context.run, args=(work,), daemon=True, name="generate")
     worker.start()
     try:
         while (piece := streamer.pieces.get()) is not END:
             yield piece
-    except GeneratorExit:
-        flag.set()
-        raise
     finally:
+        closed.set()
         worker.join()
     if failure:
         raise failure[0]

@@ -1,4 +1,4 @@
-"""Plain data → HTML: pictures with maps and boxes over them, bars, numbers, text. Pure functions; every word escaped."""
+"""Plain data → HTML: pictures with maps and boxes over them, numbers, text. Pure functions; every word is escaped."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def draw_map(event: Map, marked: Sequence[int] = (), chosen: int | None = None) 
         share = (value - low) / (high - low) if high > low else 0.0
         shape = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
         cells.append(
-            f'<rect class="pw-patch" data-patch="{index}" {shape} fill="{mix_colour(share)}"><title>patch {index}: {value:.4f}'
-            "</title></rect>"
+            f'<rect class="pw-patch" data-patch="{index}" {shape} fill="{mix_colour(share)}">'
+            f"<title>patch {index}: {value:.4f}</title></rect>"
         )
         if index in marked or index == chosen:
             outlines.append(f'<rect class="pw-{"chosen" if index == chosen else "sink"}" {shape}/>')
@@ -90,7 +90,8 @@ def draw_legend(event: Map) -> str:
     values = [value for row in event.grid for value in row]
     stops = ", ".join(mix_colour(step / 4) for step in range(5))
     return (
-        f'<div class="pw-legend"><span>{min(values):.4f}</span><i style="background:linear-gradient(90deg,{stops})"></i>'
+        f'<div class="pw-legend"><span>{min(values):.4f}</span>'
+        f'<i style="background:linear-gradient(90deg,{stops})"></i>'
         f"<span>{max(values):.4f}</span><label>Map over picture "
         '<input type="range" class="pw-opacity" min="0" max="100" value="62"></label></div>'
     )
@@ -101,13 +102,14 @@ def draw_boxes(boxes: Sequence[Box], side: float) -> str:
     parts, stroke = [], side / 160
     for index, box in enumerate(boxes):
         colour = BOX_COLOURS[index % len(BOX_COLOURS)]
+        width, height = box.x2 - box.x1, box.y2 - box.y1
+        shape = f'x="{box.x1:.1f}" y="{box.y1:.1f}" width="{width:.1f}" height="{height:.1f}" fill="none"'
+        place = f'x="{box.x1:.1f}" y="{max(box.y1 - stroke, side / 24):.1f}" font-size="{side / 26:.1f}"'
         parts.append(
-            f'<rect x="{box.x1:.1f}" y="{box.y1:.1f}" width="{box.x2 - box.x1:.1f}" height="{box.y2 - box.y1:.1f}" fill="none" '
-            f'stroke="#fff" stroke-width="{stroke * 1.9:.1f}"/>'
-            f'<rect x="{box.x1:.1f}" y="{box.y1:.1f}" width="{box.x2 - box.x1:.1f}" height="{box.y2 - box.y1:.1f}" fill="none" '
-            f'style="stroke:{colour}" stroke-width="{stroke:.1f}"/>'
-            f'<text x="{box.x1:.1f}" y="{max(box.y1 - stroke, side / 24):.1f}" font-size="{side / 26:.1f}" '
-            f'style="fill:{colour}" stroke="#fff" stroke-width="{stroke * 0.9:.1f}" paint-order="stroke">{html.escape(box.label)}</text>'
+            f'<rect {shape} stroke="#fff" stroke-width="{stroke * 1.9:.1f}"/>'
+            f'<rect {shape} style="stroke:{colour}" stroke-width="{stroke:.1f}"/>'
+            f'<text {place} style="fill:{colour}" stroke="#fff" stroke-width="{stroke * 0.9:.1f}" '
+            f'paint-order="stroke">{html.escape(box.label)}</text>'
         )
     return "".join(parts)
 
@@ -129,8 +131,8 @@ def format_number(value: float) -> str:
 def draw_answerer(who: Answerer) -> str:
     """Who answered, on what, in how long."""
     bundled = (
-        '<p class="pw-bundled">A tiny model that knows only a drawn world: it ships with this page, so that something real '
-        "answers without a network.</p>"
+        '<p class="pw-bundled">A tiny model that knows only a drawn world: it ships with this page, so that '
+        "something real answers without a network.</p>"
         if who.bundled
         else ""
     )

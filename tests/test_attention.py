@@ -134,7 +134,11 @@ def test_two_threads_in_the_same_model_at_the_same_time():
 
     expected = [look(0), look(1)]
     barrier = threading.Barrier(2, timeout=30)
-    handles = [module.register_forward_pre_hook(lambda *_: barrier.wait() and None) for module in modules]
+
+    def meet(module, inputs) -> None:
+        barrier.wait()
+
+    handles = [module.register_forward_pre_hook(meet) for module in modules]
     found = [None, None]
 
     def work(who: int) -> None:

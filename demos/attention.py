@@ -129,7 +129,8 @@ def render(event: Event, inputs: Inputs) -> str:
     return (
         f'<div class="pw-result">{figure}<div><p class="pw-explain">A map of where a layer looked is not an '
         f"explanation of the answer.</p>{draw.draw_metrics(list_metrics(event, rows * columns))}"
-        f'<p class="pw-explain">{explain_sinks(len(event.sinks))}</p>{draw.draw_answerer(event.answered_by)}</div></div>'
+        f'<p class="pw-explain">{explain_sinks(len(event.sinks))}</p>'
+        f"{draw.draw_answerer(event.answered_by)}</div></div>"
     )
 
 
@@ -149,13 +150,13 @@ def explain_sinks(count: int) -> str:
     if not count:
         return "No sink patches here: no vector of the last layer is unusually long."
     return (
-        f"Dashed red: {count} sink patch{'es' if count > 1 else ''}, where the last layer's vectors are unusually long. "
-        "Models park information there; heat on them says little about the picture (Darcet et al., 2024)."
+        f"Dashed red: {count} sink patch{'es' if count > 1 else ''}, where the last layer's vectors are unusually "
+        "long. Models park information there; heat on them says little about the picture (Darcet et al., 2024)."
     )
 
 
 def snippet(card) -> str:
-    """A stand-alone program that does the same for the last layer's mean over heads."""
+    """A stand-alone program that does the same: last layer, mean over heads."""
     if card.family == "timm_vit":
         return f"""import timm, torch
 from PIL import Image

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModel, LlamaConfig, LlamaForCausalLM, LlavaForConditionalGeneration
 
 from patchwork.attention import NAME, add_up_relevance, find_outliers, record, roll_out, take_positive
-from tests.tiny_models import scale_weights, shared_folder
+from tests.tiny_models import load_tiny, scale_weights, shared_folder
 
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
@@ -117,6 +117,15 @@ def test_only_what_was_asked_is_kept():
     with torch.inference_mode():
         model(pixel_values=torch.randn(1, 3, 32, 32))
     assert kept.maps[modules[1]] is before, "a pass after the block is none of the recorder's business"
+
+
+def test_a_row_of_timm_s_matrix_does_not_hold_the_whole_matrix_in_memory():
+    model = load_tiny("timm_vit", shared_folder("timm_vit"))
+    module = model.attention[0]
+    with torch.inference_mode(), record([module], rows=slice(0, 1)) as kept:
+        model.model(torch.randn(1, 3, 32, 32))
+    assert kept.maps[module].shape == (1, 4, 1, 17)
+    assert kept.maps[module].untyped_storage().nbytes() == kept.stored_bytes() == 4 * 17 * 4
 
 
 def test_two_threads_in_the_same_model_at_the_same_time():

@@ -11,7 +11,7 @@ run: $(VENV)/ready
 
 test: $(VENV)/ready tools lint
 	$(BIN)/python -m pytest
-	node --test tests/js/*.test.mjs
+	$(foreach file,$(wildcard tests/js/*.test.mjs),node --test $(file) &&) true
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

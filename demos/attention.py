@@ -180,7 +180,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModel
 
 MODEL = "{card.repo}"
-model = AutoModel.from_pretrained(MODEL, attn_implementation="eager").eval()
+model = AutoModel.from_pretrained(MODEL, dtype=torch.float32, attn_implementation="eager").eval()
 processor = AutoImageProcessor.from_pretrained(MODEL)
 
 image = Image.open("picture.png").convert("RGB")

@@ -114,7 +114,7 @@ from PIL import Image
 from transformers import AutoModel, AutoProcessor
 
 MODEL = "{card.repo}"
-model = AutoModel.from_pretrained(MODEL).eval()
+model = AutoModel.from_pretrained(MODEL, dtype=torch.float32).eval()
 processor = AutoProcessor.from_pretrained(MODEL)
 
 image = Image.open("picture.png").convert("RGB")

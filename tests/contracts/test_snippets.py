@@ -1,0 +1,72 @@
+"""“Show me the code”: each snippet runs alone and says what the demo says. Only the checkpoint's name is replaced."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from demos import ask, attention, similarity
+from patchwork.catalog import load_catalog
+from patchwork.families import get_family
+from patchwork.hardware import detect_cpu
+from patchwork.plan import make_plan
+from patchwork.tiny import FRESH, draw_scene
+
+CATALOG = load_catalog()
+
+
+def run_snippet(demo, card, folder) -> str:
+    """The last printed line; the picture is square, so that letterboxing changes nothing."""
+    draw_scene(FRESH + 11, 256).save(folder / "picture.png")
+    code = demo.snippet(card)
+    assert code.count(card.repo) == 1
+    (folder / "snippet.py").write_text(code.replace(card.repo, card.location))
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "snippet.py"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+def run_demo(demo, card, **fields):
+    model = get_family(card.family).load(card, make_plan(card, detect_cpu()), lambda *_: None)
+    *_, last = demo.run(demo.Inputs(picture=draw_scene(FRESH + 11, 256), **fields), model)
+    return last
+
+
+def test_similarity(tmp_path):
+    card = CATALOG.get("tiny-clip")
+    printed = ast.literal_eval(run_snippet(similarity, card, tmp_path))
+    result = run_demo(similarity, card, captions=["a green fish", "a red car"])
+    mine = {score.caption: score.softmax for score in result.scores}
+    assert printed == pytest.approx([mine["a green fish"], mine["a red car"]], abs=1e-4)
+
+
+def test_attention(tmp_path):
+    card = CATALOG.get("tiny-clip")
+    printed = run_snippet(attention, card, tmp_path)
+    numbers = [float(number) for number in re.findall(r"\d\.\d+(?:e-\d+)?", printed)]
+    mine = [value for row in run_demo(attention, card).map.grid for value in row]
+    assert numbers == pytest.approx(mine, abs=2e-4)
+
+
+def test_ask(tmp_path):
+    card = CATALOG.get("tiny-llava")
+    assert run_snippet(ask, card, tmp_path) == run_demo(ask, card, question="What is in the picture?").text
+
+
+@pytest.mark.parametrize("demo", [ask, attention, similarity])
+def test_every_snippet_is_valid_python(demo):
+    for card in CATALOG.offering(demo.NEEDS):
+        ast.parse(demo.snippet(card))
+        assert "trust_remote_code" not in demo.snippet(card)

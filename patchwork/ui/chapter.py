@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from patchwork.lessons import load_chapters
 from patchwork.ui.hero import build_hero
+from patchwork.ui.lesson import build_chapter
 from patchwork.ui.page import Page
 
 if TYPE_CHECKING:
     from patchwork.demo import Demo
-
-LESSONS = Path(__file__).parents[2] / "lessons"
+    from patchwork.lessons import Chapter
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Entry:
     title: str
 
 
-EARLY = {"modalities": ("similarity",), "encoders": ("attention",), "llava": ("ask",)}
+EARLY = {"encoders": ("attention",), "llava": ("ask",)}
+"""Live demos shown in chapters that have no lesson yet."""
 
 CONTENTS = tuple(
     Entry(number, *names)
@@ -50,22 +51,25 @@ CONTENTS = tuple(
 
 
 def build_tabs(page: Page, demos: Mapping[str, Demo]) -> gr.Tabs:
-    """Ten tabs; the first screen's hero stands above the first chapter."""
+    """Ten tabs; the first screen's hero stands above the first chapter. Raises `Problem` for a mistake in a lesson."""
+    lessons = load_chapters()
     with gr.Tabs(elem_id="pw-chapters", overflow_behavior="wrap") as tabs:
         for entry in CONTENTS:
             with gr.Tab(f"{entry.number} {entry.label}", id=entry.id, elem_id=f"pw-chapter-{entry.id}") as tab:
                 if entry.number == 0:
                     build_hero(page, demos)
-                fill_tab(entry, page, demos)
+                fill_tab(entry, lessons.get(entry.id), page, demos)
             tab.select(fn=None, js=_write_address(entry.id), api_visibility="private")
     return tabs
 
 
-def fill_tab(entry: Entry, page: Page, demos: Mapping[str, Demo]) -> None:
+def fill_tab(entry: Entry, lesson: Chapter | None, page: Page, demos: Mapping[str, Demo]) -> None:
     """The chapter's heading, and its lesson or one line that says that it is still to come."""
     gr.HTML(
         f'<header class="pw-title"><span class="pw-number">Chapter {entry.number}</span><h2>{entry.title}</h2></header>'
     )
+    if lesson:
+        return build_chapter(lesson, page, demos, CONTENTS)
     names = [name for name in EARLY.get(entry.id, ()) if name in demos]
     for name in names:
         demos[name].build(page)

@@ -42,7 +42,7 @@ function layOut(width, grid, count) {
   const total = grid * grid + count;
   const cell = clamp(Math.floor(Math.sqrt((width * (narrow ? 110 : 96)) / total)), 4, 26);
   const perRow = Math.max(1, Math.floor(width / cell));
-  const top = side + 34;
+  const top = side + 40;
   const height = Math.ceil(top + Math.ceil(total / perRow) * cell + 8);
   return {side, cell, perRow, top, height, textLeft: side + (narrow ? 18 : 56), width};
 }
@@ -90,7 +90,9 @@ function mountMerge(root, sim) {
     paintTokens(context, layout, colours, cut, describe);
     context.fillStyle = colours.muted;
     context.font = "13px 'IBM Plex Sans', system-ui, sans-serif";
-    if (time > 0.78) context.fillText("one row for the language model", 0, layout.top - 10);
+    context.globalAlpha = during(time, 0.74, 0.8);
+    context.fillText("one row for the language model", 0, layout.top - 10);
+    context.globalAlpha = 1;
   }
 
   function paintPatches(context, layout, colours, cut, describe, translate) {
@@ -98,6 +100,8 @@ function mountMerge(root, sim) {
     const source = square.width / grid;
     const pitch = layout.side / grid;
     const drawn = pitch - cut * Math.min(4, pitch * 0.18);
+    context.globalAlpha = 0.2 * describe;
+    context.drawImage(square, 0, 0, layout.side, layout.side);
     for (let index = 0; index < grid * grid; index += 1) {
       const [column, row] = [index % grid, Math.floor(index / grid)];
       const go = during(time, 0.78 + 0.1 * (index / (grid * grid)), 0.9 + 0.1 * (index / (grid * grid)));
@@ -125,6 +129,11 @@ function mountMerge(root, sim) {
       const goal = placeInRow(layout, before + index);
       const [x, y] = [mix(place.x, goal.x, go), mix(place.y, goal.y, go)];
       const [width, height] = [mix(place.width, goal.size, go), mix(place.height, goal.size, go)];
+      if (go > 0) {
+        context.globalAlpha = 0.35;
+        context.fillStyle = colours.text;
+        context.fillText(tokens[index], place.x + 7, place.y + 17, Math.max(1, place.width - 12));
+      }
       context.beginPath();
       context.roundRect(x, y, width, height, Math.min(height, width) / 2);
       context.globalAlpha = cut;

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FORMULA = [{"left": "$$", "right": "$$", "display": True}]
 _MARKDOWN = MarkdownIt("commonmark", {"html": True, "typographer": True}).enable(["table", "smartquotes"])
+_CITED = re.compile(r"(?<=\S) *" + CITATION.pattern)
+"""The space before a citation goes, so that its number stays with the word it belongs to."""
 
 
 class Entry(Protocol):
@@ -68,7 +70,7 @@ def build_block(block: Block, chapter: Chapter, page: Page, demos: Mapping[str, 
 
 def draw_prose(block: Block, chapter: Chapter) -> str:
     """Markdown → HTML; `[@key]` becomes a numbered link to the list of sources."""
-    rendered = _MARKDOWN.render(CITATION.sub(partial(_draw_citation, chapter), block.text))
+    rendered = _MARKDOWN.render(_CITED.sub(partial(_draw_citation, chapter), block.text))
     rendered = rendered.replace("<table>", '<div class="pw-table" tabindex="0"><table>')
     return f'<div class="pw-prose">{rendered.replace("</table>", "</table></div>")}</div>'
 

@@ -84,6 +84,7 @@ def follow_address(tabs: gr.Tabs) -> None:
 
 _READ_ADDRESS = """() => {
   const chapter = window.PATCHWORK.chapter;
+  window.PATCHWORK.started = true;
   return chapter ? {__type__: 'update', selected: chapter} : {__type__: 'update'};
 }"""
 

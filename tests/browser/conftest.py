@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app import Options, build_app, launch_app
+from patchwork.ui.chapter import CONTENTS
 from tests.browser.chromium import FLAGS
+
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +52,17 @@ def open_chapter(url: str) -> Callable[..., None]:
     def open_one(page: Page, chapter: str = "", **parameters: str) -> None:
         query = {"chapter": chapter, **parameters} if chapter else parameters
         page.goto(url + "?" + "&".join(f"{key}={value}" for key, value in query.items()))
-        page.locator("#pw-chapters .pw-title:visible").wait_for()
+        wait_until_open(page, chapter)
 
     return open_one
+
+
+def wait_until_open(page: Page, chapter: str) -> None:
+    """Gradio has started, and the chapter that the address names is the chosen tab: from here on nothing moves."""
+    page.wait_for_function("window.PATCHWORK?.started === true")
+    number = next((entry.number for entry in CONTENTS if entry.id == chapter), 0)
+    expect(page.get_by_role("tab", selected=True)).to_have_text(f"{number} {CONTENTS[number].label}")
+    expect(page.locator(f"#pw-chapter-{CONTENTS[number].id} .pw-title")).to_be_visible()
 
 
 @contextmanager

@@ -36,9 +36,10 @@ def test_the_model_really_answers(page, open_chapter):
 
 def test_a_photograph_gets_an_honest_answer(page, open_chapter):
     open_chapter(page, "llava")
+    picture = page.locator("#pw-picture img")
+    before = picture.get_attribute("src")
     page.locator("#pw-examples [aria-label='Photographs'] button").first.click()
-    expect(page.locator("#pw-picture img")).to_be_visible()
-    page.wait_for_timeout(500)
+    expect(picture).not_to_have_attribute("src", before)
     expect(run(page, "ask").locator(".pw-answer")).to_contain_text("only know drawn scenes")
 
 

@@ -50,6 +50,22 @@ def test_address_opens_its_chapter(page, open_chapter):
     expect(page.get_by_role("tab", selected=True)).to_have_text("3 Fusion")
 
 
+CHOOSE_EARLY = """new MutationObserver((changes, observer) => {
+  const tab = document.querySelectorAll('#pw-chapters [role=tab]')[5];
+  if (!tab) return;
+  observer.disconnect();
+  tab.click();
+}).observe(document, {subtree: true, childList: true});"""
+
+
+def test_a_reader_quicker_than_the_address_is_not_moved_back(page, url):
+    page.add_init_script(CHOOSE_EARLY)
+    page.goto(url + "?chapter=fusion")
+    page.wait_for_function("window.PATCHWORK?.started === true")
+    expect(visible_title(page)).to_have_text("The LLaVA architecture")
+    expect(page.get_by_role("tab", selected=True)).to_have_text("5 LLaVA")
+
+
 def test_unknown_chapter_opens_the_first(page, open_chapter):
     open_chapter(page, "nowhere")
     expect(visible_title(page)).to_have_text("Two modalities, one model")

@@ -3,6 +3,11 @@
 // Read before the page is built: the first tab announces itself while mounting, and that rewrites the address.
 window.PATCHWORK.chapter = new URLSearchParams(location.search).get("chapter");
 
+// A reader who is quicker than the page's start has chosen already: the address no longer decides.
+document.addEventListener("click", (event) => {
+  if (event.target.closest?.("#pw-chapters [role=tab]")) window.PATCHWORK.chapter = null;
+}, {capture: true});
+
 (() => {
   const PRESENTING = "pw-presenting";
   const isPresenting = () => document.documentElement.classList.contains(PRESENTING);
@@ -55,10 +60,12 @@ window.PATCHWORK.chapter = new URLSearchParams(location.search).get("chapter");
     r: runVisibleDemo,
   };
 
-  // On the tab bar itself the arrows work for everyone, as they do on tabs elsewhere.
+  // On the tab bar itself the arrows work for everyone, as they do on tabs elsewhere: from the tab that has the focus.
   const moveAlongTabs = (event) => {
-    if (!event.target.closest?.("#pw-chapters [role=tab]") || !event.key.startsWith("Arrow")) return null;
-    return ACTIONS[event.key];
+    const focused = tabs().indexOf(event.target.closest?.("#pw-chapters [role=tab]"));
+    const step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+    if (focused < 0 || !step) return null;
+    return () => openChapter(Math.min(Math.max(focused + step, 0), tabs().length - 1));
   };
 
   const chooseAction = (event) => {

@@ -1,4 +1,4 @@
-"""Pictures of every tab, light and dark, wide and narrow, to look at: `python -m tests.browser.shots OUT`."""
+"""Pictures of every tab to look at, light and dark, wide, narrow and on stage: `python -m tests.browser.shots OUT`."""
 
 from __future__ import annotations
 
@@ -32,8 +32,11 @@ def main(out: Path) -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         open_chapter(page, url, "light", CONTENTS[0].id)
         page.screenshot(path=out / "first-screen-1280.png")
-        page.keyboard.press("p")
-        page.screenshot(path=out / "presenter-1280.png")
+        for entry in CONTENTS:
+            open_chapter(page, url, "light", entry.id)
+            page.keyboard.press("p")
+            page.wait_for_timeout(300)
+            page.screenshot(path=out / f"{entry.number}-{entry.id}-stage.png", full_page=True)
         browser.close()
     blocks.close()
 

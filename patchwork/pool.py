@@ -105,6 +105,11 @@ class Pool:
         setting `cancel`, stops the load when nobody else waits for it.
         """
         card = self.catalog.get(card_id)
+        while (stopped := self._find_stopped(card)) is not None:
+            yield Progress(message="The load that was stopped is ending")
+            stopped.ready.wait(0.5)
+            if cancel is not None and cancel.is_set():
+                raise Problem("Stopped before the model was ready.")
         seat = self._take_seat(card)
         try:
             told = None
@@ -118,6 +123,12 @@ class Pool:
             self._leave(seat)
             raise
         yield self._sit_down(seat)
+
+    def _find_stopped(self, card: Card) -> Seat | None:
+        """A load that was stopped and has not ended yet: whoever joined it would be told "stopped" too."""
+        with self._lock:
+            seat = self._seats.get(card.id)
+            return seat if seat is not None and seat.cancel.is_set() and not seat.ready.is_set() else None
 
     def _take_seat(self, card: Card) -> Seat:
         with self._lock:

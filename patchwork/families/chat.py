@@ -14,7 +14,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
 from patchwork.families.loading import count_bytes
-from patchwork.families.protocol import Model
+from patchwork.families.protocol import Model, PatchGrid
 from patchwork.images import letterbox
 
 if TYPE_CHECKING:
@@ -137,6 +137,10 @@ class ChatModel(Model):
     def count_image_tokens(self, image: Image.Image) -> int:
         inputs = self.prepare([image], "")
         return int((inputs["input_ids"] == self.model.config.image_token_id).sum())
+
+    def locate_tokens(self, image: Image.Image) -> PatchGrid | None:
+        """How the picture's tokens lie on it; None where they are no single grid, or where it is not known."""
+        return None
 
     def memory_bytes(self) -> int:
         return count_bytes(self.model)

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from patchwork.families.chat import ChatModel
 from patchwork.families.loading import load_processor, load_weights
+from patchwork.families.protocol import PatchGrid
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from patchwork.catalog import Card
     from patchwork.families.protocol import Report
     from patchwork.plan import Plan
@@ -19,6 +22,12 @@ class Idefics3(ChatModel):
     def image_options(self) -> dict[str, Any]:
         """One view instead of up to seventeen tiles: a photograph needs no more, and tiles take most of the time."""
         return {"do_image_splitting": False}
+
+    def locate_tokens(self, image: Image.Image) -> PatchGrid:
+        """One view is the whole picture, stretched to a square; the pixel shuffle keeps reading order."""
+        vision, factor = self.model.config.vision_config, self.model.config.scale_factor
+        side = vision.image_size // vision.patch_size // factor
+        return PatchGrid(side, side, (0.0, 0.0, float(image.width), float(image.height)))
 
 
 def load(card: Card, plan: Plan, report: Report) -> Idefics3:

@@ -19,8 +19,8 @@
     return Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ",");
   };
 
-  /* 0.5 → "0.50×", 12.34 → "12.3×", 250.2 → "250×": three digits are enough to compare. */
-  const formatTimes = (value) => `${value.toPrecision(value >= 1000 ? 4 : 3).replace(/\.?0+$/, "") || "0"}×`;
+  /* 0.5 → "0.5×", 12.34 → "12.3×", 250.2 → "250×", 1234 → "1,234×": three digits are enough to compare. */
+  const formatTimes = (value) => `${value >= 1000 ? formatCount(value) : String(Number(value.toPrecision(3)))}×`;
 
   /* Words, and every other visible sign by itself. A simplification of a real tokenizer, and said to be one. */
   const splitTokens = (text) => text.match(/[\p{L}\p{N}]+(?:['’][\p{L}\p{N}]+)*|[^\s\p{L}\p{N}]/gu) || [];

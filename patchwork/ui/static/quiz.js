@@ -9,14 +9,18 @@
   const fill = (text, values) =>
     text.replace(/\{(\w+)\}/g, (_, name) => (typeof values[name] === "number" ? formatCount(values[name]) : values[name]));
 
+  /* Options that read the same cannot both be offered: the right one stays, or else the first. */
+  const keepDistinct = (options) => {
+    const right = options.filter((option) => option.correct);
+    const texts = new Set(right.map((option) => option.text));
+    return options.filter((option) => option.correct || (!texts.has(option.text) && texts.add(option.text)));
+  };
+
   /* A question with its numbers filled in and its options in a new order. */
-  const makeQuestion = (question, values, random) => ({
-    question: fill(question.question, values),
-    options: shuffle(
-      question.options.map((option) => ({...option, text: fill(option.text, values), why: fill(option.why, values)})),
-      random,
-    ),
-  });
+  const makeQuestion = (question, values, random) => {
+    const filled = question.options.map((option) => ({...option, text: fill(option.text, values), why: fill(option.why, values)}));
+    return {question: fill(question.question, values), options: shuffle(keepDistinct(filled), random)};
+  };
 
   /* `answers`: id → the first choice was right. */
   const grade = (answers, total) => {

@@ -24,6 +24,7 @@ class Convention:
 
     `pattern` matches one whole box; `piece` matches anything that can only be part of one, so that what is left of
     a cut-off or garbled box is noticed. `largest` is the largest number a text may hold (None: the frame decides).
+    `label_before` (up to the box) and `label_after` (from its end): where the name of the thing stands, in group 1.
     """
 
     title: str
@@ -36,6 +37,25 @@ class Convention:
     largest: float | None
     frame: str = "original"  # or "square" (letterboxed) or "resized" (what the processor made of the picture)
     y_first: bool = False
+    label_before: str = ""
+    label_after: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One box in a model's text, in pixels of the original picture; spans are places in that text."""
+
+    box: Box
+    span: tuple[int, int]
+    label_span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A part of a model's text that can only be meant as a box and is none; `reason` is one sentence."""
+
+    reason: str
+    span: tuple[int, int]
 
 
 def write_fractions(box: Box, frame: Size) -> tuple[float, ...]:
@@ -90,6 +110,8 @@ def divide_by(steps: int, inset: float = 0.0) -> Callable[[tuple[float, ...], Si
 
 LOC = r"<loc_(\d+)>"
 INTEGERS = r"(-?\d+(?:\.\d+)?)\s*,\s*"
+JSON_LABEL_BEFORE = r'"label"\s*:\s*"([^"]*)"[^{}]*$'
+JSON_LABEL_AFTER = r'[^{}]*"label"\s*:\s*"([^"]*)"'
 
 CONVENTIONS: dict[str, Convention] = {
     "shikra": Convention(
@@ -111,6 +133,7 @@ CONVENTIONS: dict[str, Convention] = {
         write=write_patches,
         read=read_patches,
         largest=1023,
+        label_before=r"<phrase>([^<]*)</phrase><object>(?:<patch_index_\d+>|</delimiter_of_multi_objects/>)*$",
     ),
     "paligemma": Convention(
         title="Four location tokens of 1024, y first",
@@ -123,6 +146,7 @@ CONVENTIONS: dict[str, Convention] = {
         read=divide_by(1024),
         largest=1023,
         y_first=True,
+        label_after=r"(?:<seg\d+>|\s)*([^<;]*)",
     ),
     "florence2": Convention(
         title="Four location tokens of 1000",
@@ -133,6 +157,7 @@ CONVENTIONS: dict[str, Convention] = {
         write=floor_to(1000),
         read=divide_by(1000, inset=0.5),
         largest=999,
+        label_before=r"([^<>]+)(?:<loc_\d+>)*$",
     ),
     "thousandths": Convention(
         title="Whole numbers from 0 to 1000",
@@ -143,6 +168,10 @@ CONVENTIONS: dict[str, Convention] = {
         write=round_to(1000, 1000),
         read=divide_by(1000),
         largest=1000,
+        label_before=r"<\|object_ref_start\|>([^<]*)<\|object_ref_end\|>(?:<\|box_start\|>|<\|box_end\|>|[\d(),\s])*$"
+        + "|"
+        + JSON_LABEL_BEFORE,
+        label_after=JSON_LABEL_AFTER,
     ),
     "qwen25_pixels": Convention(
         title="Pixels of the picture as the model received it",
@@ -155,6 +184,8 @@ CONVENTIONS: dict[str, Convention] = {
         read=read_pixels,
         largest=None,
         frame="resized",
+        label_before=JSON_LABEL_BEFORE,
+        label_after=JSON_LABEL_AFTER,
     ),
     "tiny_percent": Convention(
         title="Two digits, 00 to 99, of the picture padded to a square",
@@ -220,13 +251,55 @@ def read_boxes(name: str, text: str, size: Size, resized: Size | None = None) ->
 
     No box at all is an empty list. Raises `Problem` when a box is cut off, out of range, or inside out.
     """
+    found, malformed = find_boxes(name, text, size, resized)
+    if malformed:
+        raise Problem(malformed[0].reason)
+    return [one.box for one in found]
+
+
+def find_boxes(
+    name: str, text: str, size: Size, resized: Size | None = None
+) -> tuple[list[Found], list[Malformed]]:
+    """Every box in a model's text with its name, and every part that is a failed attempt at one; both in order."""
     convention = get_convention(name)
     region, frame = find_frame(convention, size, resized)
-    leftover = re.sub(convention.pattern, " ", text)
-    if piece := re.search(convention.piece, leftover):
-        raise Problem(f"The model wrote a box that is incomplete ({shorten(leftover[piece.start() :])}); ask it again.")
-    found = re.finditer(convention.pattern, text)
-    return [read_one(convention, match, region, frame) for match in found]
+    found, malformed = [], find_pieces(convention, text)
+    for match in re.finditer(convention.pattern, text):
+        try:
+            found.append(Found(read_one(convention, match, region, frame), match.span(), find_label(convention, match)))
+        except Problem as problem:
+            malformed.append(Malformed(str(problem), match.span()))
+    return found, sorted(malformed, key=lambda one: one.span)
+
+
+def find_pieces(convention: Convention, text: str) -> list[Malformed]:
+    """What is left of boxes between the whole ones: one for each gap, from its first piece to the end of its last."""
+    ends = [(match.start(), match.end()) for match in re.finditer(convention.pattern, text)]
+    gaps = zip([0, *(end for _, end in ends)], [*(start for start, _ in ends), len(text)], strict=True)
+    malformed = []
+    for start, stop in gaps:
+        pieces = list(re.finditer(convention.piece, text[start:stop]))
+        if pieces:
+            first, last = start + pieces[0].start(), start + pieces[-1].end()
+            last += len(re.match(r"[^<>\[\](){}\n;]*[>\])]?", text[last:stop]).group())
+            words = shorten(text[first:stop])
+            malformed.append(
+                Malformed(f"The model wrote a box that is incomplete ({words}); ask it again.", (first, last))
+            )
+    return malformed
+
+
+def find_label(convention: Convention, box: re.Match[str]) -> tuple[int, int] | None:
+    """Where the words stand that name this box, without the space around them; None when nothing names it."""
+    before = convention.label_before and re.search(convention.label_before, box.string[: box.start()])
+    after = convention.label_after and re.compile(convention.label_after).match(box.string, box.end())
+    for match in (before, after):
+        group = match and next((g for g in range(1, match.re.groups + 1) if match.group(g)), None)
+        if group and match.group(group).strip():
+            words = match.group(group)
+            start = match.start(group) + len(words) - len(words.lstrip())
+            return start, start + len(words.strip())
+    return None
 
 
 def read_one(convention: Convention, match: re.Match[str], region: Region, frame: Size) -> Box:

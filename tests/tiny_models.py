@@ -59,8 +59,9 @@ def load_tiny(family: str, folder: Path, **more):
     return get_family(family).load(card, make_plan(card), lambda message, fraction: None)
 
 
-def build_tokenizer(*extra: str, ends: bool = False, length: int = 512) -> PreTrainedTokenizerFast:
-    """Byte level, no merges: every text is readable. `ends` writes `<s> text </s>`."""
+def build_tokenizer(*extra: str, ends: bool = False, length: int = 512, **named: str) -> PreTrainedTokenizerFast:
+    """Byte level, no merges: every text is readable. `ends` writes `<s> text </s>`. `named`: tokens that the processor
+    asks the tokenizer for by an attribute of this name."""
     words = SPECIAL + list(extra) + sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={word: index for index, word in enumerate(words)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -75,6 +76,7 @@ def build_tokenizer(*extra: str, ends: bool = False, length: int = 512) -> PreTr
         eos_token="</s>",
         pad_token="<pad>",
         additional_special_tokens=list(extra),
+        model_specific_special_tokens=named,
         model_max_length=length,
     )
 
@@ -241,6 +243,38 @@ def build_idefics3(folder: Path) -> Path:
     return folder
 
 
+def build_florence2(folder: Path) -> Path:
+    """DaViT with a stride of 32 on 64 × 64 pixels: 2 × 2 patches and their mean, five image tokens (24 × 24 + 1 in
+    microsoft/Florence-2-base). Tokens and post-processing as in transformers' convert_florence2_original_pytorch_to_hf.
+    """
+    from transformers import Florence2Config, Florence2ForConditionalGeneration, Florence2Processor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    torch.manual_seed(6)
+    tokenizer = build_tokenizer("<image>", *(f"<loc_{n}>" for n in range(1000)), image_token="<image>")
+    stages = {"depths": [1] * 4, "embed_dim": [8, 8, 16, 16], "num_heads": [2] * 4, "num_groups": [2] * 4}
+    text = {"d_model": 16, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24, "encoder_attention_heads": 2}
+    text |= {"decoder_attention_heads": 2, "encoder_layers": 2, "decoder_layers": 2, "vocab_size": len(tokenizer)}
+    config = Florence2Config(
+        vision_config=stages | {"window_size": 2, "projection_dim": 16, "max_position_embeddings": 8},
+        text_config={"model_type": "bart"} | text | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
+        image_token_id=tokenizer.image_token_id,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=0,
+        decoder_start_token_id=2,
+    )
+    model = scale_weights(Florence2ForConditionalGeneration(config))
+    model.generation_config.update(bos_token_id=1, eos_token_id=2, pad_token_id=0, num_beams=3, decoder_start_token_id=2)
+    model.save_pretrained(folder)
+    tasks = ("pure_text", "description_with_bboxes", "bboxes", "ocr", "phrase_grounding")
+    side = {"height": 64, "width": 64}
+    pictures = CLIPImageProcessorPil(size=side, crop_size=side, do_center_crop=False)
+    pictures.image_seq_length = 5
+    Florence2Processor(pictures, tokenizer, post_processor_config={task: {} for task in tasks}).save_pretrained(folder)
+    return folder
+
+
 BUILDERS = {
     "clip": build_clip,
     "siglip": build_siglip,
@@ -248,6 +282,7 @@ BUILDERS = {
     "timm_vit": build_timm,
     "llava": build_llava,
     "idefics3": build_idefics3,
+    "florence2": build_florence2,
 }
 
 

@@ -13,9 +13,12 @@ from PIL import Image
 from transformers import StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
+from patchwork.errors import Problem
+from patchwork.families.encoders import find_region
 from patchwork.families.loading import count_bytes
 from patchwork.families.protocol import Model, PatchGrid
 from patchwork.images import letterbox
+from patchwork.tiles import ALL_TILES, View
 
 if TYPE_CHECKING:
     from patchwork.catalog import Card
@@ -39,20 +42,26 @@ class PieceStreamer(BaseStreamer):
     """Token ids in, text pieces out, at once: a piece is what the newest token adds to the decoded text.
 
     transformers' own TextStreamer holds a word back until the next one starts, which doubles the time to the first
-    piece of a short answer. Only a piece that ends inside a character (byte-level tokens) waits here.
+    piece of a short answer. Only a piece that ends inside a character (byte-level tokens) waits here. `raw` keeps the
+    special tokens, among which are those of places, but for the ones that begin, end and fill a sequence.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer, self.tokens, self.shown = tokenizer, [], ""
+    def __init__(self, tokenizer: Any, raw: bool = False) -> None:
+        self.tokenizer, self.raw = tokenizer, raw
+        self.tokens, self.shown = [], ""
         self.pieces: queue.SimpleQueue = queue.SimpleQueue()
         self.prompt_seen = False
+        self.hidden = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id} if raw else set()
 
     def put(self, value: torch.Tensor) -> None:
         if not self.prompt_seen:  # generate sends the prompt first
             self.prompt_seen = True
             return
-        self.tokens += value.flatten().tolist()
-        self.emit(self.tokenizer.decode(self.tokens, skip_special_tokens=True))
+        self.tokens += [token for token in value.flatten().tolist() if token not in self.hidden]
+        self.emit(self.decode())
+
+    def decode(self) -> str:
+        return self.tokenizer.decode(self.tokens, skip_special_tokens=not self.raw)
 
     def emit(self, text: str) -> None:
         if len(text) > len(self.shown) and not text.endswith("\ufffd"):
@@ -60,20 +69,21 @@ class PieceStreamer(BaseStreamer):
             self.shown = text
 
     def end(self) -> None:
-        text = self.tokenizer.decode(self.tokens, skip_special_tokens=True)
+        text = self.decode()
         if len(text) > len(self.shown):
             self.pieces.put(text[len(self.shown) :])
 
 
 def stream_generate(
-    model: Any, tokenizer: Any, inputs: dict, stop: threading.Event | None = None, **options: Any
+    model: Any, tokenizer: Any, inputs: dict, stop: threading.Event | None = None, raw: bool = False, **options: Any
 ) -> Iterator[str]:
     """Greedy decoding, piece by piece. Closing the iterator stops the generation and waits for its thread.
 
-    The thread runs in the caller's context, so that a recorder of attention sees it.
+    A checkpoint whose own settings ask for beams gets one: beams cannot be streamed. `raw` keeps special tokens. The
+    thread runs in the caller's context, so that a recorder of attention sees it.
     """
     closed = threading.Event()  # the caller's own flag may serve other runs too, and is never set here
-    streamer = PieceStreamer(tokenizer)
+    streamer = PieceStreamer(tokenizer, raw)
     failure: list[BaseException] = []
 
     def work() -> None:
@@ -82,6 +92,7 @@ def stream_generate(
                 model.generate(
                     **inputs,
                     do_sample=False,
+                    num_beams=1,
                     streamer=streamer,
                     stopping_criteria=StoppingCriteriaList([StopFlag(stop, closed)]),
                     **options,
@@ -113,16 +124,39 @@ class ChatModel(Model):
         super().__init__(card, plan)
         self.model, self.processor = model, processor
 
-    def prepare(self, images: Sequence[Image.Image], prompt: str) -> dict:
+    # ---- from pictures and words to tensors
+
+    def prepare(self, images: Sequence[Image.Image], prompt: str, max_tiles: int | None = None) -> dict:
         """Pictures (letterboxed where the card says so) and prompt → tensors on the model's device."""
         pictures = [letterbox(image)[0] if self.card.letterbox else image for image in images]
-        content = [*({"type": "image"} for _ in pictures), {"type": "text", "text": prompt}]
-        text = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-        inputs = self.processor(images=pictures or None, text=text, return_tensors="pt", **self.image_options())
+        text = self.write_prompt(len(pictures), prompt)
+        options = self.image_options(max_tiles) if pictures else {}
+        inputs = self.processor(images=pictures or None, text=text, return_tensors="pt", **options)
         return inputs.to(self.model.device, self.model.dtype)
 
-    def image_options(self) -> dict[str, Any]:
+    def write_prompt(self, pictures: int, prompt: str) -> str:
+        content = [*({"type": "image"} for _ in range(pictures)), {"type": "text", "text": prompt}]
+        return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+
+    def image_options(self, max_tiles: int | None = None) -> dict[str, Any]:
+        """What the processor is told about tiles."""
         return {}
+
+    def stream(
+        self,
+        images: Sequence[Image.Image],
+        prompt: str,
+        max_new_tokens: int,
+        stop: threading.Event | None = None,
+        max_tiles: int | None = None,
+        raw: bool = False,
+    ) -> Iterator[str]:
+        inputs = self.prepare(images, prompt, max_tiles)
+        yield from stream_generate(
+            self.model, self.processor.tokenizer, inputs, stop, raw, max_new_tokens=max_new_tokens
+        )
+
+    # ---- what the page asks
 
     def chat(
         self,
@@ -130,13 +164,48 @@ class ChatModel(Model):
         prompt: str,
         max_new_tokens: int = 128,
         stop: threading.Event | None = None,
+        max_tiles: int | None = None,
     ) -> Iterator[str]:
-        inputs = self.prepare(images, prompt)
-        yield from stream_generate(self.model, self.processor.tokenizer, inputs, stop, max_new_tokens=max_new_tokens)
+        yield from self.stream(images, prompt, max_new_tokens, stop, max_tiles)
 
-    def count_image_tokens(self, image: Image.Image) -> int:
-        inputs = self.prepare([image], "")
-        return int((inputs["input_ids"] == self.model.config.image_token_id).sum())
+    def read_document(
+        self,
+        images: Sequence[Image.Image],
+        question: str = "",
+        max_tiles: int | None = ALL_TILES,
+        max_new_tokens: int = 512,
+        stop: threading.Event | None = None,
+    ) -> Iterator[str]:
+        prompt = self.ask_document(question.strip())
+        yield from self.stream(images, prompt, max_new_tokens, stop, max_tiles, raw=not question)
+
+    def ask_document(self, question: str) -> str:
+        """The question, or the checkpoint's own words for writing out a whole page (`prompts: {page: …}`)."""
+        if question and "question" not in self.reads:
+            raise Problem(f"{self.card.title} writes out whole pages and takes no question; leave it empty.")
+        if question:
+            return question
+        if "page" not in self.reads and "page" not in self.card.prompts:
+            raise Problem(f"{self.card.title} answers questions about a page; ask one.")
+        return self.card.prompts.get("page", self.page_prompt)
+
+    page_prompt = ""
+
+    def count_image_tokens(self, image: Image.Image, max_tiles: int | None = None) -> int:
+        inputs = self.prepare([image], "", max_tiles)
+        return int((inputs["input_ids"] == self.image_token()).sum())
+
+    def image_token(self) -> int:
+        return self.model.config.image_token_id
+
+    def list_views(self, image: Image.Image, max_tiles: int | None = None) -> list[View]:
+        """One view, as most processors make it: resized, the middle kept where they crop."""
+        square, (left, top, *_) = letterbox(image) if self.card.letterbox else (image, (0.0, 0.0))
+        settings = self.processor.image_processor.to_dict()
+        size = settings.get("crop_size") if settings.get("do_center_crop") else settings["size"]
+        seen = (size["width"], size["height"])
+        tokens = self.count_image_tokens(image)
+        return [View(find_region(square.size, settings, seen), seen, tokens, overview=True).shift(left, top)]
 
     def locate_tokens(self, image: Image.Image) -> PatchGrid | None:
         """How the picture's tokens lie on it; None where they are no single grid, or where it is not known."""

@@ -19,7 +19,7 @@ CAPABILITIES = frozenset({"chat", "read_document", "trace"})
 
 
 class Idefics3(ChatModel):
-    def image_options(self) -> dict[str, Any]:
+    def image_options(self, max_tiles: int | None = None) -> dict[str, Any]:
         """One view instead of up to seventeen tiles: a photograph needs no more, and tiles take most of the time."""
         return {"do_image_splitting": False}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from patchwork.families.chat import ChatModel
 from patchwork.families.encoders import find_region
+from patchwork.families.grounding import GroundingModel
 from patchwork.families.loading import load_processor, load_weights
 from patchwork.families.protocol import PatchGrid
 from patchwork.images import letterbox
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 CAPABILITIES = frozenset({"chat", "ground", "trace"})
 
 
-class Llava(ChatModel):
+class Llava(GroundingModel):
+    """Whether and how a checkpoint grounds is its card's to say: the family has no words for it of its own."""
+
+    capabilities = CAPABILITIES
+
     def locate_tokens(self, image: Image.Image) -> PatchGrid:
         """Every patch of the tower is one token; what the processor crops away is seen by none."""
         vision = self.model.config.vision_config

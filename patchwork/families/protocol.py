@@ -7,14 +7,16 @@ A family module has two names: `CAPABILITIES: frozenset[str]` and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event as Flag
 from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 
+from patchwork.boxes import Box, Malformed
 from patchwork.demo import Answerer
+from patchwork.tiles import ALL_TILES, View
 
 if TYPE_CHECKING:
     import torch
@@ -73,10 +75,37 @@ class Similarity:
     rule: Literal["softmax", "sigmoid"]
 
 
+@dataclass(frozen=True)
+class GroundedBox:
+    """One thing that the model found. `box`: x1, y1, x2, y2 in pixels of the original picture.
+
+    `label`: its name in the model's own words, else the phrase that was asked for. The spans are places in
+    `Grounding.text`: of the box, and of the name where the model wrote one.
+    """
+
+    label: str
+    box: Box
+    span: tuple[int, int]
+    label_span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """`text`: all that the model wrote, location tokens included. `malformed`: parts of it that fail to be a box."""
+
+    text: str
+    boxes: tuple[GroundedBox, ...]
+    malformed: tuple[Malformed, ...]
+
+
 class Model:
     """A loaded checkpoint. Methods a family does not declare raise `NotImplementedError`. No per-call state."""
 
     capabilities: frozenset[str] = frozenset()
+    without: Mapping[str, str] = {}
+    """Why a capability that a reader may expect here is missing: capability → one sentence."""
+    reads: frozenset[str] = frozenset()
+    """What `read_document` takes: "question", "page" (an empty question: the whole page is written out)."""
 
     def __init__(self, card: Card, plan: Plan) -> None:
         self.card, self.plan = card, plan
@@ -110,13 +139,51 @@ class Model:
     def attend(self, image: Image.Image, request: AttentionRequest) -> AttentionMap:
         raise NotImplementedError
 
-    # chat: yields text pieces; stops soon after `stop` is set. `count_image_tokens` needs no forward pass.
+    # chat: yields text pieces; stops soon after `stop` is set. `max_tiles`, here and below: at most so many tiles beside
+    # the overview (0: the overview alone); None: as many as this family gives a photograph in `chat`. A family that
+    # cuts no tiles takes it as a bound on the resolution (Qwen) or leaves it alone (one fixed view).
     def chat(
-        self, images: Sequence[Image.Image], prompt: str, max_new_tokens: int = 128, stop: Flag | None = None
+        self,
+        images: Sequence[Image.Image],
+        prompt: str,
+        max_new_tokens: int = 128,
+        stop: Flag | None = None,
+        max_tiles: int | None = None,
     ) -> Iterator[str]:
         raise NotImplementedError
 
-    def count_image_tokens(self, image: Image.Image) -> int:
+    # what the model really receives, exactly, before it runs and without a forward pass
+    def count_image_tokens(self, image: Image.Image, max_tiles: int | None = None) -> int:
+        """Placeholders for this picture in the sequence; marks between views are not counted."""
+        raise NotImplementedError
+
+    def list_views(self, image: Image.Image, max_tiles: int | None = None) -> list[View]:
+        """The views in the order in which they enter, as the family's own processor cuts them."""
+        raise NotImplementedError
+
+    # ground: pieces of the model's raw text as it writes, then exactly one `Grounding`, last. An empty phrase asks for
+    # everything in the picture. `describe_region`: text pieces; `box` in pixels of the original picture. Both raise
+    # `Problem` where the checkpoint was not trained to do that.
+    def ground(
+        self, image: Image.Image, phrase: str, max_new_tokens: int = 256, stop: Flag | None = None
+    ) -> Iterator[str | Grounding]:
+        raise NotImplementedError
+
+    def describe_region(
+        self, image: Image.Image, box: Box, max_new_tokens: int = 64, stop: Flag | None = None
+    ) -> Iterator[str]:
+        raise NotImplementedError
+
+    # read_document: text pieces. `images`: pages, or crops of one. An empty question asks for the whole page as text or
+    # markup; see `reads`. Raises `Problem` for what the checkpoint does not do.
+    def read_document(
+        self,
+        images: Sequence[Image.Image],
+        question: str = "",
+        max_tiles: int | None = ALL_TILES,
+        max_new_tokens: int = 512,
+        stop: Flag | None = None,
+    ) -> Iterator[str]:
         raise NotImplementedError
 
     def memory_bytes(self) -> int:

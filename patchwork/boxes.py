@@ -257,9 +257,7 @@ def read_boxes(name: str, text: str, size: Size, resized: Size | None = None) ->
     return [one.box for one in found]
 
 
-def find_boxes(
-    name: str, text: str, size: Size, resized: Size | None = None
-) -> tuple[list[Found], list[Malformed]]:
+def find_boxes(name: str, text: str, size: Size, resized: Size | None = None) -> tuple[list[Found], list[Malformed]]:
     """Every box in a model's text with its name, and every part that is a failed attempt at one; both in order."""
     convention = get_convention(name)
     region, frame = find_frame(convention, size, resized)

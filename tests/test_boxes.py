@@ -2,7 +2,7 @@
 
 import pytest
 
-from patchwork.boxes import CONVENTIONS, clip_box, iou, read_boxes, write_box
+from patchwork.boxes import CONVENTIONS, clip_box, find_boxes, iou, read_boxes, write_box
 from patchwork.errors import Problem
 
 SIZE = (640, 480)
@@ -161,3 +161,61 @@ def test_iou(a, b, expected):
 def test_unknown_convention_is_a_bug():
     with pytest.raises(ValueError, match="florence2"):
         write_box("florence", (0, 0, 1, 1), SIZE)
+
+
+# ---- names of things, and what fails to be a box
+
+CAT = (64, 48, 320, 240)
+NAMED = {  # the forms in which the models' own pages and processors show an answer
+    "florence2": ["A cat{0} sits on a mat{1}{0}.", "a cat{0}"],
+    "kosmos2": ["An image of<phrase> a cat</phrase>{0}.", "<phrase>a cat</phrase>{0} sits"],
+    "paligemma": ["{0} a cat ; {1} a mat", "{0} a cat<eos>"],
+    "thousandths": [
+        "<|object_ref_start|>a cat<|object_ref_end|>{0}",
+        '[{{"bbox_2d": [100, 100, 500, 500], "label": "a cat"}}, {{"bbox_2d": [0, 0, 9, 9], "label": "mat"}}]',
+        '{{"label": "a cat", "bbox_2d": [100, 100, 500, 500]}}',
+    ],
+    "qwen25_pixels": ['[\n\t{{"bbox_2d": [64, 48, 322, 238], "label": "a cat"}}\n]'],
+}
+
+
+@pytest.mark.parametrize(("name", "form"), [(name, form) for name, forms in NAMED.items() for form in forms])
+def test_the_name_of_a_box_is_found(name, form):
+    text = form.format(write_all(name, CAT), write_all(name, (0, 0, 30, 30)))
+    found, malformed = find_boxes(name, text, SIZE, resized=(644, 476))
+    assert malformed == []
+    assert text[slice(*found[0].label_span)].lower() == "a cat"
+    assert iou(found[0].box, CAT) > 0.85
+    assert read_all(name, text[slice(*found[0].span)]) == [found[0].box]
+
+
+def test_one_name_may_have_several_boxes():
+    text = f"dogs{write_all('florence2', CAT)}{write_all('florence2', (0, 0, 30, 30))}cat{write_all('florence2', CAT)}"
+    found, _ = find_boxes("florence2", text, SIZE)
+    assert [text[slice(*one.label_span)] for one in found] == ["dogs", "dogs", "cat"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("florence2", "cat<loc_1><loc_2><loc_30> dog", "incomplete"),
+        ("florence2", "cat<loc_9><loc_9><loc_3><loc_3>", "swapped"),
+        ("kosmos2", "<phrase>cat</phrase><object><patch_index_0005></object>", "incomplete"),
+        ("paligemma", "<loc0001><loc0002> cat", "incomplete"),
+        ("thousandths", "<|box_start|>(100,100),(500", "incomplete"),
+        ("thousandths", "(100,100),(500,2000)", "outside"),
+        ("qwen25_pixels", '{"bbox_2d": [64, 48, 322', "incomplete"),
+        ("tiny_percent", "[10 20 30", "incomplete"),
+    ],
+)
+def test_a_failed_box_is_shown_beside_the_good_ones(name, text, words):
+    good = write_all(name, CAT)
+    found, malformed = find_boxes(name, f"{good} and {text}", SIZE, resized=(644, 476))
+    assert [iou(one.box, CAT) > 0.85 for one in found] == [True]
+    assert len(malformed) == 1 and words in malformed[0].reason
+    start, stop = malformed[0].span
+    assert len(good) < start < stop <= len(good) + 5 + len(text)
+
+
+def test_an_answer_without_boxes_has_neither():
+    assert find_boxes("florence2", "a quiet street", SIZE) == ([], [])

@@ -6,6 +6,7 @@ import atexit
 import functools
 import json
 import shutil
+import string
 import tempfile
 from pathlib import Path
 
@@ -88,6 +89,16 @@ def scale_weights(model: torch.nn.Module, factor: float = 6.0) -> torch.nn.Modul
             if any(part in name for part in ("q_proj", "k_proj", "in_proj", "probe")):
                 weight.mul_(factor)
     return model.eval()
+
+
+def save_talking(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path, **more) -> None:
+    """A random model may fall silent at once or say one thing for ever, and neither would prove anything: these answer
+    in letters, never twice the same pair, and may not end."""
+    letters = {tokenizer.convert_tokens_to_ids(letter) for letter in string.ascii_letters}
+    others = [token for token in range(len(tokenizer)) if token not in letters]
+    ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    model.generation_config.update(**ends, suppress_tokens=others, no_repeat_ngram_size=2, **more)
+    model.save_pretrained(folder)
 
 
 def vision_settings(**more) -> dict:
@@ -265,8 +276,7 @@ def build_florence2(folder: Path) -> Path:
         decoder_start_token_id=2,
     )
     model = scale_weights(Florence2ForConditionalGeneration(config))
-    model.generation_config.update(bos_token_id=1, eos_token_id=2, pad_token_id=0, num_beams=3, decoder_start_token_id=2)
-    model.save_pretrained(folder)
+    save_talking(model, tokenizer, folder, num_beams=3, decoder_start_token_id=2, forced_eos_token_id=None)
     tasks = ("pure_text", "description_with_bboxes", "bboxes", "ocr", "phrase_grounding")
     side = {"height": 64, "width": 64}
     pictures = CLIPImageProcessorPil(size=side, crop_size=side, do_center_crop=False)

@@ -130,7 +130,7 @@ class ChatModel(Model):
         """Pictures (letterboxed where the card says so) and prompt → tensors on the model's device."""
         pictures = [letterbox(image)[0] if self.card.letterbox else image for image in images]
         text = self.write_prompt(len(pictures), prompt)
-        options = self.image_options(max_tiles) if pictures else {}
+        options = self.image_options(pictures, max_tiles) if pictures else {}
         inputs = self.processor(images=pictures or None, text=text, return_tensors="pt", **options)
         return inputs.to(self.model.device, self.model.dtype)
 
@@ -138,7 +138,7 @@ class ChatModel(Model):
         content = [*({"type": "image"} for _ in range(pictures)), {"type": "text", "text": prompt}]
         return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
-    def image_options(self, max_tiles: int | None = None) -> dict[str, Any]:
+    def image_options(self, images: Sequence[Image.Image], max_tiles: int | None) -> dict[str, Any]:
         """What the processor is told about tiles."""
         return {}
 

@@ -139,9 +139,9 @@ class Model:
     def attend(self, image: Image.Image, request: AttentionRequest) -> AttentionMap:
         raise NotImplementedError
 
-    # chat: yields text pieces; stops soon after `stop` is set. `max_tiles`, here and below: at most so many tiles beside
-    # the overview (0: the overview alone); None: as many as this family gives a photograph in `chat`. A family that
-    # cuts no tiles takes it as a bound on the resolution (Qwen) or leaves it alone (one fixed view).
+    # chat: yields text pieces; stops soon after `stop` is set. `max_tiles`, here and below: at most so many tiles
+    # beside the overview (0: the overview alone); None: as many as this family gives a photograph in `chat`. A family
+    # that cuts no tiles takes it as a bound on the resolution (Qwen) or leaves it alone (one fixed view).
     def chat(
         self,
         images: Sequence[Image.Image],

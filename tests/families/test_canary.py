@@ -1,0 +1,230 @@
+"""Every family, the same questions: does it load, stream, ground, count and go away as it promises?
+
+`make canary-latest` asks them of the newest transformers and torch. Expected values come from the checkpoint's own
+processor and from the plain model with eager attention.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+import weakref
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from patchwork.attention import NAME, record
+from patchwork.boxes import iou, write_box
+from patchwork.catalog import Catalog, list_families
+from patchwork.families import get_family
+from patchwork.families.parts import find_parts
+from patchwork.families.protocol import CAPABILITIES, Grounding
+from patchwork.pool import Pool
+from patchwork.tiles import ALL_TILES
+from tests.fakes import MACHINE
+from tests.families.test_encoders import read_eager
+from tests.tiny_models import BUILDERS, load_tiny, make_card, shared_folder
+
+PICTURE = Image.effect_noise((90, 60), 80).convert("RGB")
+PLACE = (18.0, 12.0, 63.0, 51.0)  # a fifth to seven tenths across, a fifth to 85 hundredths down
+SPOKEN = {"chat", "ground", "read_document"}
+
+
+def families_with(*capabilities: str) -> list[str]:
+    return [name for name in list_families() if get_family(name).CAPABILITIES & set(capabilities)]
+
+
+def load(name: str):
+    return load_tiny(name, shared_folder(name), **CARDS.get(name, {}))
+
+
+CARDS = {"llava": {"coordinates": "tiny_percent", "prompts": {"ground": "find {phrase}", "describe_region": "{box}?"}}}
+
+
+@pytest.mark.parametrize("name", list_families())
+def test_it_declares_what_it_does(name):
+    """Whatever is missing of what a picture-reading model could do has a reason; a method stands behind the rest."""
+    model = load(name)
+    assert name in BUILDERS
+    assert get_family(name).CAPABILITIES == model.capabilities <= CAPABILITIES
+    if model.capabilities & SPOKEN:
+        missing = {"chat", "trace"} - model.capabilities
+        assert missing <= set(model.without), "say why"
+    assert all(reason.endswith(".") and reason.count(". ") == 0 for reason in model.without.values())
+    assert not set(model.without) & model.capabilities
+    assert bool(model.reads) == ("read_document" in model.capabilities)
+
+
+# ---- from disk and away again
+
+
+def add_up(tensors) -> float:
+    """Of the absolute values; a tensor that has two names counts once."""
+    once = {tensor.data_ptr(): tensor for tensor in tensors}
+    return sum(float(tensor.double().abs().sum()) for tensor in once.values() if tensor.is_floating_point())
+
+
+@pytest.mark.parametrize("name", list_families())
+def test_the_weights_on_disk_are_the_weights_that_run(name):
+    """The sum would miss a tensor that was drawn anew, or left out."""
+    stored = add_up(load_file(shared_folder(name) / "model.safetensors").values())
+    model = load(name)
+    assert add_up(model.model.state_dict().values()) == pytest.approx(stored, rel=1e-9)
+    assert not model.model.training
+
+
+@pytest.mark.parametrize("name", list_families())
+def test_closing_gives_the_memory_back(name):
+    model = load(name)
+    if model.capabilities & SPOKEN:
+        list(model.stream([PICTURE], "Hi", 2))
+    gone = weakref.ref(model.model)
+    model.close()
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("name", list_families())
+def test_two_readers_load_it_once(name):
+    card = make_card(shared_folder(name), name).model_copy(update={"repo": f"bundled:{shared_folder(name)}"})
+    loads, models = [], []
+
+    def load_once(card, plan, report):
+        loads.append(card.id)
+        return get_family(name).load(card, plan, report)
+
+    pool = Pool(Catalog([card]), MACHINE, load=load_once)
+
+    def read() -> None:
+        *_, lease = pool.borrow(card.id)
+        with lease as model:
+            models.append(model)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    [reader.start() for reader in readers]
+    [reader.join(60) for reader in readers]
+    assert loads == [card.id]
+    assert len(models) == 2 and models[0] is models[1]
+
+
+# ---- words
+
+
+@pytest.mark.parametrize("name", families_with(*SPOKEN))
+def test_the_stream_says_what_plain_generation_says(name):
+    model = load(name)
+    inputs = model.prepare([PICTURE], "What is this?")
+    with torch.inference_mode():
+        tokens = model.model.generate(**inputs, max_new_tokens=10, do_sample=False, num_beams=1)[0]
+    start = 1 if model.model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
+    pieces = list(model.stream([PICTURE], "What is this?", 10))
+    assert "".join(pieces) == model.processor.tokenizer.decode(tokens[start:], skip_special_tokens=True)
+    assert len(pieces) > 1, "it came in pieces"
+    if "chat" in model.capabilities:
+        assert list(model.chat([PICTURE], "What is this?", max_new_tokens=10)) == pieces
+
+
+@pytest.mark.parametrize("name", families_with("read_document"))
+def test_a_page_is_read(name):
+    model = load(name)
+    for kind, question in (("question", "How much?"), ("page", "")):
+        if kind in model.reads:
+            assert "".join(model.read_document([PICTURE], question, max_tiles=2, max_new_tokens=4))
+
+
+# ---- maps
+
+
+@pytest.mark.parametrize("name", families_with("trace"))
+def test_the_recorder_of_the_language_model_equals_eager(name):
+    model = load(name)
+    inputs = model.prepare([PICTURE], "What is this?")
+    model.model.set_attn_implementation(NAME)
+    layers = [layer.self_attn for layer in find_parts(model.model).layers if hasattr(layer, "self_attn")]
+    with torch.inference_mode(), record(layers) as kept:
+        model.model(**inputs)
+    eager = type(model.model).from_pretrained(shared_folder(name), attn_implementation="eager").eval()
+    with torch.inference_mode():
+        seen = eager(**inputs, output_attentions=True).attentions
+    assert len(layers) == len(seen) > 0
+    for layer, weights in zip(layers, seen, strict=True):
+        torch.testing.assert_close(kept.maps[layer], weights.float(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", families_with("attention"))
+def test_the_recorder_of_the_encoder_equals_eager(name):
+    model = load(name)
+    pixels = model.preprocess(PICTURE)[0]
+    with torch.inference_mode(), record(model.attention) as kept:
+        model.features_of_pixels(pixels)
+    layers, _ = read_eager(name, 0, pixels)
+    for module, weights in zip(model.attention, layers, strict=True):
+        torch.testing.assert_close(kept.maps[module][0], weights, rtol=1e-3, atol=1e-5)
+
+
+# ---- boxes
+
+
+def find_with_library(name: str, model, text: str) -> list[tuple]:
+    """The library's own reading of an answer, where it has one: boxes in pixels of the picture."""
+    if name == "florence2":
+        task = "<CAPTION_TO_PHRASE_GROUNDING>"
+        return model.processor.post_process_generation(text, task=task, image_size=PICTURE.size)[task]["bboxes"]
+    return []
+
+
+ANSWERS = {"florence2": "a cat{box}", "llava": "{box}"}
+
+
+@pytest.mark.parametrize("name", families_with("ground"))
+def test_a_written_box_comes_back_in_pixels_of_the_picture(name, monkeypatch):
+    model = load(name)
+    box = write_box(model.convention(), PLACE, PICTURE.size, model.resized(PICTURE))
+    text = ANSWERS[name].format(box=box)
+    asked = []
+
+    def script(images, prompt, *options, **more):
+        asked.append(prompt)
+        yield from (text[:7], text[7:])
+
+    monkeypatch.setattr(model, "stream", script)
+    *pieces, result = model.ground(PICTURE, "a cat")
+    assert isinstance(result, Grounding) and result.text == "".join(pieces) == text
+    assert [one.label for one in result.boxes] == ["a cat"] and result.malformed == ()
+    assert "a cat" in asked[0]
+    assert iou(result.boxes[0].box, PLACE) > 0.8
+    for found in find_with_library(name, model, text):
+        assert result.boxes[0].box == pytest.approx(found, abs=1.01)  # the library may cut to whole pixels
+    if "describe_region" in model.prompts | model.card.prompts:
+        assert "".join(model.describe_region(PICTURE, PLACE)) == text
+        assert box in asked[1]
+
+
+# ---- tokens and views
+
+
+def list_sizes() -> list[tuple[int, int]]:
+    """Fifty pictures, very wide and very tall among them."""
+    chance = random.Random(7)
+    chosen = [(150, 30), (30, 150), (64, 64), (32, 32), (128, 64), (101, 99)]
+    return chosen + [(chance.randint(28, 150), chance.randint(28, 150)) for _ in range(44)]
+
+
+def count_placeholders(model, picture: Image.Image, max_tiles: int | None) -> int:
+    return int((model.prepare([picture], "", max_tiles)["input_ids"] == model.image_token()).sum())
+
+
+@pytest.mark.parametrize("name", families_with(*SPOKEN))
+def test_image_tokens_are_known_before_running(name):
+    model = load(name)
+    for place, size in enumerate(list_sizes()):
+        picture = Image.new("RGB", size)
+        for max_tiles in (None, ALL_TILES, 2)[: 1 if place % 5 else 3]:
+            views = model.list_views(picture, max_tiles)
+            counted = model.count_image_tokens(picture, max_tiles)
+            assert counted == count_placeholders(model, picture, max_tiles), (size, max_tiles)
+            assert 0 < sum(view.tokens for view in views) <= counted, (size, max_tiles)
+            assert all(view.region[2] > view.region[0] and view.region[3] > view.region[1] for view in views)

@@ -40,7 +40,7 @@ def live_panel(
     """Everything around a demo's own `controls` (input field → component, already placed in this panel).
 
     `picks` = (script of the output, components): where the script triggers `pick` with a patch, the components "patch"
-    and "query" are set and the demo runs again.
+    and "query" are set and the demo runs again. Without components the script works in the browser alone.
     """
     names, components = list(controls), list(controls.values())
     cards = picker.list_choices(demo, page)
@@ -95,7 +95,7 @@ def live_panel(
         offer.click(lambda: picker.recommend(demo, page).id, None, choice, api_visibility="private", queue=False).then(
             stream, sources, output, show_progress="hidden", api_visibility="private", **DEVICE
         )
-    if picks is not None:
+    if picks is not None and picks[1]:
         let_pick(output, picks[1]).then(
             stream, sources, output, show_progress="hidden", api_visibility="private", **DEVICE
         )

@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
-from demos import ask, attention, similarity
+from demos import ask, attention, bridge, similarity
 from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
 from patchwork.plan import make_plan
 from patchwork.tiny import FRESH, draw_scene
+from tests.tiny_models import make_card, shared_folder
 
 CATALOG = load_catalog()
 
@@ -65,7 +66,14 @@ def test_ask(tmp_path):
     assert run_snippet(ask, card, tmp_path) == run_demo(ask, card, question="What is in the picture?").text
 
 
-@pytest.mark.parametrize("demo", [ask, attention, similarity])
+@pytest.mark.parametrize("family", ["llava", "idefics3"])
+def test_bridge(tmp_path, family):
+    card = CATALOG.get("tiny-llava") if family == "llava" else make_card(shared_folder(family), family)
+    printed = ast.literal_eval(run_snippet(bridge, card, tmp_path))
+    assert printed == next(one for one in run_demo(bridge, card, breaks=[]).readings if "after" in one.name).words
+
+
+@pytest.mark.parametrize("demo", [ask, attention, bridge, similarity])
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):
         ast.parse(demo.snippet(card))

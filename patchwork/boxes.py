@@ -173,6 +173,18 @@ CONVENTIONS: dict[str, Convention] = {
         + JSON_LABEL_BEFORE,
         label_after=JSON_LABEL_AFTER,
     ),
+    "thousandths_json": Convention(
+        title="Whole numbers from 0 to 1000, in JSON",
+        source="QwenLM/Qwen3-VL, cookbooks/2d_grounding.ipynb",
+        template='{{"bbox_2d": [{:.0f}, {:.0f}, {:.0f}, {:.0f}]}}',
+        pattern=r"\[\s*" + INTEGERS * 3 + r"(-?\d+(?:\.\d+)?)\s*\]",
+        piece=r"bbox_2d\W+\d|\[\s*-?\d+\s*,",
+        write=round_to(1000, 1000),
+        read=divide_by(1000),
+        largest=1000,
+        label_before=JSON_LABEL_BEFORE,
+        label_after=JSON_LABEL_AFTER,
+    ),
     "qwen25_pixels": Convention(
         title="Pixels of the picture as the model received it",
         source="Bai et al. 2025, arXiv:2502.13923; size = image_grid_thw × 14, see smart_resize in transformers, "

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from patchwork.images import Region
 
+Grids = Iterable[tuple[int, int]]
+"""(height, width) in pixels of every canvas a checkpoint knows, as configurations list them."""
 Size = tuple[int, int]
 """Width, height in pixels."""
 
@@ -32,6 +35,11 @@ class View:
         """The same view of a picture that began (`left`, `top`) further to the left and up, as in a letterbox."""
         x1, y1, x2, y2 = self.region
         return replace(self, region=(x1 + left, y1 + top, x2 + left, y2 + top))
+
+    def stretch(self, across: float, down: float) -> View:
+        """The same view of a picture that is so many times as wide and high."""
+        x1, y1, x2, y2 = self.region
+        return replace(self, region=(x1 * across, y1 * down, x2 * across, y2 * down))
 
 
 def cut_evenly(size: Size, columns: int, rows: int, tile: Size, tokens: int) -> list[View]:
@@ -87,3 +95,100 @@ def limit_idefics3(size: Size, longest: int, tile: int, most: int) -> int:
     sides = [longest, *range((longest - 1) // tile * tile, 0, -tile)]
     counts = ((side, math.prod(count_idefics3_tiles(size, side, tile))) for side in sides)
     return next((side for side, count in counts if count <= most), 0)
+
+
+# ---- Qwen2-VL and its successors (Wang et al. 2024): one view, each side rounded to whole merged patches, the number
+# of pixels kept between two bounds
+
+
+def fit_qwen(size: Size, factor: int, fewest: int, most: int) -> Size:
+    """(width, height) in pixels of the view; `factor`: the side of a merged patch; the bounds are counts of pixels."""
+    width, height = (round(side / factor) * factor for side in size)
+    if width * height > most:
+        shrink = math.sqrt(size[0] * size[1] / most)
+        return tuple(max(factor, math.floor(side / shrink / factor) * factor) for side in size)
+    if width * height < fewest:
+        grow = math.sqrt(fewest / (size[0] * size[1]))
+        return tuple(math.ceil(side * grow / factor) * factor for side in size)
+    return width, height
+
+
+# ---- LLaVA-NeXT and LLaVA-OneVision (Liu et al. 2024; Li et al. 2024): the picture is laid on the canvas, of a short
+# list, that wastes least; the canvas is cut into tiles; patches of the padding are taken out again afterwards
+
+
+def choose_canvas(size: Size, grids: Grids) -> Size:
+    """(width, height): most pixels of the picture kept, then fewest wasted, then first in the list."""
+
+    def judge(canvas: tuple[int, int]) -> tuple[int, int]:
+        scale = min(canvas[1] / size[0], canvas[0] / size[1])
+        kept = min(int(size[0] * scale) * int(size[1] * scale), size[0] * size[1])
+        return kept, kept - canvas[0] * canvas[1]
+
+    height, width = max(grids, key=judge)
+    return width, height
+
+
+def shrink_for_canvas(size: Size, grids: Grids, most: int) -> Size:
+    """The largest size of this shape, a tenth smaller each step, whose canvas has at most so many pixels.
+
+    The smallest canvas of the list is as small as it gets: then the last step that chose it.
+    """
+    grids = list(grids)
+    most = max(most, min(math.prod(grid) for grid in grids))
+    steps = ((max(1, int(size[0] * 0.9**n)), max(1, int(size[1] * 0.9**n))) for n in range(100))
+    return next((step for step in steps if math.prod(choose_canvas(step, grids)) <= most), size)
+
+
+def fit_inside(size: Size, canvas: Size) -> Size:
+    """Scaled to touch the canvas; a fraction of a pixel counts as one."""
+    across, down = canvas[0] / size[0], canvas[1] / size[1]
+    if across < down:
+        return canvas[0], min(math.ceil(size[1] * across), canvas[1])
+    return min(math.ceil(size[0] * down), canvas[0]), canvas[1]
+
+
+def keep_unpadded(size: Size, patches: Size) -> Size:
+    """(columns, rows) of patches that are left of a canvas of `patches` when those of the padding are taken out."""
+    columns, rows = patches
+    if size[0] / size[1] > columns / rows:
+        return columns, rows - (rows - int(round(size[1] * (columns / size[0]), 7))) // 2 * 2
+    return columns - (columns - int(round(size[0] * (rows / size[1]), 7))) // 2 * 2, rows
+
+
+def cap_patches(kept: Size, most: int) -> Size:
+    """OneVision's limit: above 1.21 × `most` patches, the grid is resampled to about `most`."""
+    ratio = math.sqrt(kept[0] * kept[1] / most)
+    return (int(kept[0] // ratio), int(kept[1] // ratio)) if ratio > 1.1 else kept
+
+
+def cut_canvas(size: Size, canvas: Size, tile: int, side: int, most: int | None = None) -> tuple[list[View], int]:
+    """Tiles row by row (`side` × `side` patches each), and how many rows of patches end with a newline token.
+
+    A tile's tokens are the patches that lie on it when padding is gone and the limit `most`, if any, was kept.
+    """
+    columns, rows = canvas[0] // tile, canvas[1] // tile
+    kept = keep_unpadded(size, (columns * side, rows * side))
+    left = cap_patches(kept, most) if most else kept
+    across = spread(left[0], kept[0], columns, side)
+    down = spread(left[1], kept[1], rows, side)
+    fitted = fit_inside(size, canvas)
+    scale = (fitted[0] / size[0], fitted[1] / size[1])
+    margin = ((canvas[0] - fitted[0]) // 2, (canvas[1] - fitted[1]) // 2)
+
+    def place(column: int, row: int) -> tuple[float, float]:
+        return (column * tile - margin[0]) / scale[0], (row * tile - margin[1]) / scale[1]
+
+    views = [
+        View((*place(x, y), *place(x + 1, y + 1)), (tile, tile), across[x] * down[y])
+        for y in range(rows)
+        for x in range(columns)
+    ]
+    return views, left[1]
+
+
+def spread(count: int, kept: int, tiles: int, side: int) -> list[int]:
+    """`count` patches over the middle `kept` of a row of `tiles` × `side`: how many have their middle on each tile."""
+    first = (tiles * side - kept) / 2
+    places = [int((first + (n + 0.5) * kept / count) // side) for n in range(count)]
+    return [places.count(tile) for tile in range(tiles)]

@@ -254,6 +254,101 @@ def build_idefics3(folder: Path) -> Path:
     return folder
 
 
+def build_smolvlm2(folder: Path) -> Path:
+    """As Idefics3 above; tokens as in transformers' processing_smolvlm.py."""
+    from transformers import (
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessor,
+        SmolVLMProcessor,
+        SmolVLMVideoProcessor,
+    )
+
+    torch.manual_seed(8)
+    places = [f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)]
+    tokenizer = build_tokenizer("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>", *places)
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 512, "num_key_value_heads": 2}
+    config = SmolVLMConfig(
+        vision_config=vision_settings(),
+        text_config={"model_type": "llama"} | text,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        scale_factor=2,
+        pad_token_id=0,
+    )
+    save_talking(scale_weights(SmolVLMForConditionalGeneration(config)), tokenizer, folder)
+    sides = {"size": {"longest_edge": 100}, "max_image_size": {"longest_edge": 32}}
+    video = SmolVLMVideoProcessor(**sides)
+    SmolVLMProcessor(
+        SmolVLMImageProcessor(**sides), tokenizer, video, image_seq_len=4, chat_template=TEMPLATE
+    ).save_pretrained(folder)
+    return folder
+
+
+def build_llava_next(folder: Path) -> Path:
+    """Canvases as in llava-hf/llava-v1.6-mistral-7b-hf (2×1, 1×2, 2×2, 3×1, 1×3 tiles), with tiles of 32 pixels."""
+    from transformers import LlavaNextConfig, LlavaNextForConditionalGeneration, LlavaNextProcessor
+    from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+
+    torch.manual_seed(9)
+    tokenizer = build_tokenizer("<image>")
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 512, "num_key_value_heads": 2}
+    grids = [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96]]
+    config = LlavaNextConfig(
+        vision_config={"model_type": "clip_vision_model"} | vision_settings(),
+        text_config={"model_type": "llama"} | text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=grids,
+    )
+    save_talking(scale_weights(LlavaNextForConditionalGeneration(config)), tokenizer, folder)
+    side = {"height": 32, "width": 32}
+    LlavaNextProcessor(
+        LlavaNextImageProcessorPil(size={"shortest_edge": 32}, crop_size=side, image_grid_pinpoints=grids),
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+def build_llava_onevision(folder: Path) -> Path:
+    """Every canvas of up to 4 × 4 tiles of 32 pixels (6 × 6 of 384 in llava-hf/llava-onevision-qwen2-0.5b-ov-hf), and a
+    limit of the patches of four tiles, which large pictures reach."""
+    from transformers import (
+        LlavaOnevisionConfig,
+        LlavaOnevisionForConditionalGeneration,
+        LlavaOnevisionImageProcessor,
+        LlavaOnevisionProcessor,
+        LlavaOnevisionVideoProcessor,
+    )
+
+    torch.manual_seed(10)
+    tokenizer = build_tokenizer("<image>", "<video>")
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 512, "num_key_value_heads": 2}
+    grids = [[32 * rows, 32 * columns] for rows in range(1, 5) for columns in range(1, 5)]
+    config = LlavaOnevisionConfig(
+        vision_config={"model_type": "siglip_vision_model", "vision_use_head": False} | vision_settings(),
+        text_config={"model_type": "qwen2"} | text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_grid_pinpoints=grids,
+        vision_aspect_ratio="anyres_max_4",
+    )
+    save_talking(scale_weights(LlavaOnevisionForConditionalGeneration(config)), tokenizer, folder)
+    side = {"height": 32, "width": 32}
+    LlavaOnevisionProcessor(
+        LlavaOnevisionImageProcessor(size=side, image_grid_pinpoints=grids),
+        tokenizer,
+        LlavaOnevisionVideoProcessor(size=side),
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        chat_template=TEMPLATE,
+        vision_aspect_ratio="anyres_max_4",
+    ).save_pretrained(folder)
+    return folder
+
+
 def build_florence2(folder: Path) -> Path:
     """DaViT with a stride of 32 on 64 × 64 pixels: 2 × 2 patches and their mean, five image tokens (24 × 24 + 1 in
     microsoft/Florence-2-base). Tokens and post-processing as in transformers' convert_florence2_original_pytorch_to_hf.
@@ -285,6 +380,68 @@ def build_florence2(folder: Path) -> Path:
     return folder
 
 
+QWEN_TOKENS = [
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+]
+QWEN_PLACES = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+QWEN_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+NO_THOUGHTS = "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+QWENS = {  # how wide the towers are, which differs between the generations (their configuration_*.py)
+    "qwen2_vl": {"embed_dim": 32, "hidden_size": 32, "mlp_ratio": 1},
+    "qwen2_5_vl": {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 32, "fullatt_block_indexes": [1]},
+    "qwen3_vl": {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 32, "deepstack_visual_indexes": [0]},
+    "qwen3_5": {"hidden_size": 32, "out_hidden_size": 32, "intermediate_size": 32},
+}
+
+
+def build_qwen_vl(folder: Path, kind: str = "qwen2_vl") -> Path:
+    """Merged patches of 2 × 2; marks and template as in Qwen/Qwen2-VL-2B-Instruct (tokenizer_config.json). Qwen3.5
+    mixes linear with full attention, three layers to one; here one to one."""
+    from transformers import (
+        AutoConfig,
+        AutoModelForImageTextToText,
+        Qwen2VLImageProcessor,
+        Qwen2VLProcessor,
+        Qwen2VLVideoProcessor,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
+
+    torch.manual_seed(7)
+    tokenizer = build_tokenizer(*QWEN_TOKENS, *QWEN_PLACES)
+    ids = dict(zip(QWEN_PLACES, tokenizer.convert_tokens_to_ids(QWEN_PLACES), strict=True))
+    newer = kind in ("qwen3_vl", "qwen3_5")
+    patch = 16 if newer else 14
+    vision = {"depth": 2, "num_heads": 2, "patch_size": patch, "num_position_embeddings": 16, "window_size": 56}
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 2048, "head_dim": 16}
+    text |= {"num_attention_heads": 2, "num_key_value_heads": 1}
+    text["rope_parameters"] = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
+    if kind == "qwen3_5":
+        heads = {"linear_num_key_heads": 2, "linear_num_value_heads": 2}
+        widths = {"linear_key_head_dim": 8, "linear_value_head_dim": 8}
+        text |= heads | widths | {"layer_types": ["linear_attention", "full_attention"]}
+        text["rope_parameters"] |= {"partial_rotary_factor": 1.0}
+    marks = {f"{mark}_token_id": ids[f"<|{name}|>"] for mark, name in (("image", "image_pad"), ("video", "video_pad"))}
+    marks |= {f"vision_{end}_token_id": ids[f"<|vision_{end}|>"] for end in ("start", "end")}
+    config = AutoConfig.for_model(kind, vision_config=vision | QWENS[kind], text_config=text, **marks)
+    save_talking(scale_weights(AutoModelForImageTextToText.from_config(config)), tokenizer, folder)
+    bounds = {"shortest_edge": 4 * (2 * patch) ** 2, "longest_edge": 40 * (2 * patch) ** 2}
+    pictures = Qwen2VLImageProcessor(patch_size=patch, size=bounds)
+    processor, video = (Qwen3VLProcessor, Qwen3VLVideoProcessor) if newer else (Qwen2VLProcessor, Qwen2VLVideoProcessor)
+    template = QWEN_TEMPLATE + (NO_THOUGHTS if kind == "qwen3_5" else "")
+    processor(pictures, tokenizer, video(patch_size=patch), chat_template=template).save_pretrained(folder)
+    return folder
+
+
 BUILDERS = {
     "clip": build_clip,
     "siglip": build_siglip,
@@ -293,12 +450,20 @@ BUILDERS = {
     "llava": build_llava,
     "idefics3": build_idefics3,
     "florence2": build_florence2,
+    "qwen_vl": build_qwen_vl,
+    "smolvlm2": build_smolvlm2,
+    "llava_next": build_llava_next,
+    "llava_onevision": build_llava_onevision,
 }
+KINDS = {"qwen_vl": ("qwen2_5_vl", "qwen3_vl", "qwen3_5")}
+"""Families of several architectures; the builder's own default is not repeated."""
 
 
 @functools.cache
-def shared_folder(family: str, registers: int = 0) -> Path:
-    """Built once for all tests; tests only read it."""
+def shared_folder(name: str, registers: int = 0) -> Path:
+    """Built once for all tests, which only read it. `name`: a family, or one of its `KINDS` as "family:kind"."""
     folder = Path(tempfile.mkdtemp(prefix="patchwork-tiny-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return build_dinov2(folder, registers) if registers else BUILDERS[family](folder)
+    family, _, kind = name.partition(":")
+    options = {"registers": registers} if registers else {"kind": kind} if kind else {}
+    return BUILDERS[family](folder, **options)

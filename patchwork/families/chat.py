@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -123,6 +124,10 @@ class ChatModel(Model):
     def __init__(self, card: Card, plan: Plan, model: Any, processor: Any) -> None:
         super().__init__(card, plan)
         self.model, self.processor = model, processor
+        self.turn = threading.Lock() if self.one_at_a_time else contextlib.nullcontext()
+
+    one_at_a_time = False
+    """For an architecture that keeps something of a generation on itself: a second reader waits for the first."""
 
     # ---- from pictures and words to tensors
 
@@ -136,7 +141,13 @@ class ChatModel(Model):
 
     def write_prompt(self, pictures: int, prompt: str) -> str:
         content = [*({"type": "image"} for _ in range(pictures)), {"type": "text", "text": prompt}]
-        return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        known = str(self.processor.chat_template)
+        options = {name: value for name, value in self.template_options.items() if name in known}
+        turns = [{"role": "user", "content": content}]
+        return self.processor.apply_chat_template(turns, add_generation_prompt=True, **options)
+
+    template_options: Mapping[str, Any] = {}
+    """Variables of the chat template, for the checkpoints of a family whose template has them."""
 
     def image_options(self, images: Sequence[Image.Image], max_tiles: int | None) -> dict[str, Any]:
         """What the processor is told about tiles."""
@@ -152,9 +163,9 @@ class ChatModel(Model):
         raw: bool = False,
     ) -> Iterator[str]:
         inputs = self.prepare(images, prompt, max_tiles)
-        yield from stream_generate(
-            self.model, self.processor.tokenizer, inputs, stop, raw, max_new_tokens=max_new_tokens
-        )
+        tokenizer = self.processor.tokenizer
+        with self.turn:
+            yield from stream_generate(self.model, tokenizer, inputs, stop, raw, max_new_tokens=max_new_tokens)
 
     # ---- what the page asks
 

@@ -11,6 +11,7 @@ import random
 import threading
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -26,30 +27,42 @@ from patchwork.pool import Pool
 from patchwork.tiles import ALL_TILES
 from tests.fakes import MACHINE
 from tests.families.test_encoders import read_eager
-from tests.tiny_models import BUILDERS, load_tiny, make_card, shared_folder
+from tests.tiny_models import BUILDERS, KINDS, load_tiny, make_card, shared_folder
 
 PICTURE = Image.effect_noise((90, 60), 80).convert("RGB")
 PLACE = (18.0, 12.0, 63.0, 51.0)  # a fifth to seven tenths across, a fifth to 85 hundredths down
 SPOKEN = {"chat", "ground", "read_document"}
 
 
-def families_with(*capabilities: str) -> list[str]:
-    return [name for name in list_families() if get_family(name).CAPABILITIES & set(capabilities)]
+CHECKPOINTS = [
+    name for family in list_families() for name in (family, *(f"{family}:{k}" for k in KINDS.get(family, ())))
+]
+
+
+def family_of(name: str) -> str:
+    return name.split(":")[0]
+
+
+def checkpoints_with(*capabilities: str) -> list[str]:
+    return [name for name in CHECKPOINTS if get_family(family_of(name)).CAPABILITIES & set(capabilities)]
 
 
 def load(name: str):
-    return load_tiny(name, shared_folder(name), **CARDS.get(name, {}))
+    return load_tiny(family_of(name), shared_folder(name), **CARDS.get(name, {}))
 
+
+NO_RECORDER = {"florence2"}
+"""Encoder and decoder: what it would be asked for lies in two stacks and a bridge between them."""
 
 CARDS = {"llava": {"coordinates": "tiny_percent", "prompts": {"ground": "find {phrase}", "describe_region": "{box}?"}}}
 
 
-@pytest.mark.parametrize("name", list_families())
+@pytest.mark.parametrize("name", CHECKPOINTS)
 def test_it_declares_what_it_does(name):
     """Whatever is missing of what a picture-reading model could do has a reason; a method stands behind the rest."""
     model = load(name)
-    assert name in BUILDERS
-    assert get_family(name).CAPABILITIES == model.capabilities <= CAPABILITIES
+    assert family_of(name) in BUILDERS
+    assert get_family(family_of(name)).CAPABILITIES == model.capabilities <= CAPABILITIES
     if model.capabilities & SPOKEN:
         missing = {"chat", "trace"} - model.capabilities
         assert missing <= set(model.without), "say why"
@@ -67,7 +80,7 @@ def add_up(tensors) -> float:
     return sum(float(tensor.double().abs().sum()) for tensor in once.values() if tensor.is_floating_point())
 
 
-@pytest.mark.parametrize("name", list_families())
+@pytest.mark.parametrize("name", CHECKPOINTS)
 def test_the_weights_on_disk_are_the_weights_that_run(name):
     """The sum would miss a tensor that was drawn anew, or left out."""
     stored = add_up(load_file(shared_folder(name) / "model.safetensors").values())
@@ -76,7 +89,7 @@ def test_the_weights_on_disk_are_the_weights_that_run(name):
     assert not model.model.training
 
 
-@pytest.mark.parametrize("name", list_families())
+@pytest.mark.parametrize("name", CHECKPOINTS)
 def test_closing_gives_the_memory_back(name):
     model = load(name)
     if model.capabilities & SPOKEN:
@@ -87,14 +100,14 @@ def test_closing_gives_the_memory_back(name):
     assert gone() is None
 
 
-@pytest.mark.parametrize("name", list_families())
+@pytest.mark.parametrize("name", CHECKPOINTS)
 def test_two_readers_load_it_once(name):
-    card = make_card(shared_folder(name), name).model_copy(update={"repo": f"bundled:{shared_folder(name)}"})
+    card = make_card(shared_folder(name), family_of(name)).model_copy(update={"repo": f"bundled:{shared_folder(name)}"})
     loads, models = [], []
 
     def load_once(card, plan, report):
         loads.append(card.id)
-        return get_family(name).load(card, plan, report)
+        return get_family(family_of(name)).load(card, plan, report)
 
     pool = Pool(Catalog([card]), MACHINE, load=load_once)
 
@@ -113,7 +126,7 @@ def test_two_readers_load_it_once(name):
 # ---- words
 
 
-@pytest.mark.parametrize("name", families_with(*SPOKEN))
+@pytest.mark.parametrize("name", checkpoints_with(*SPOKEN))
 def test_the_stream_says_what_plain_generation_says(name):
     model = load(name)
     inputs = model.prepare([PICTURE], "What is this?")
@@ -127,7 +140,7 @@ def test_the_stream_says_what_plain_generation_says(name):
         assert list(model.chat([PICTURE], "What is this?", max_new_tokens=10)) == pieces
 
 
-@pytest.mark.parametrize("name", families_with("read_document"))
+@pytest.mark.parametrize("name", checkpoints_with("read_document"))
 def test_a_page_is_read(name):
     model = load(name)
     for kind, question in (("question", "How much?"), ("page", "")):
@@ -138,23 +151,32 @@ def test_a_page_is_read(name):
 # ---- maps
 
 
-@pytest.mark.parametrize("name", families_with("trace"))
+def list_attention(model) -> list[torch.nn.Module]:
+    """The decoder's attention layers, first to last; a layer of another kind (Qwen3.5's linear attention) has none."""
+    inner = model.model.model
+    language = getattr(inner, "language_model", None) or inner.text_model
+    return [layer.self_attn for layer in language.layers if hasattr(layer, "self_attn")]
+
+
+@pytest.mark.parametrize("name", [name for name in checkpoints_with(*SPOKEN) if name not in NO_RECORDER])
 def test_the_recorder_of_the_language_model_equals_eager(name):
     model = load(name)
     inputs = model.prepare([PICTURE], "What is this?")
     model.model.set_attn_implementation(NAME)
-    layers = [layer.self_attn for layer in find_parts(model.model).layers if hasattr(layer, "self_attn")]
+    layers = list_attention(model)
     with torch.inference_mode(), record(layers) as kept:
         model.model(**inputs)
     eager = type(model.model).from_pretrained(shared_folder(name), attn_implementation="eager").eval()
     with torch.inference_mode():
         seen = eager(**inputs, output_attentions=True).attentions
     assert len(layers) == len(seen) > 0
+    if "trace" in model.capabilities:
+        assert [layer.self_attn for layer in find_parts(model.model).layers] == layers
     for layer, weights in zip(layers, seen, strict=True):
         torch.testing.assert_close(kept.maps[layer], weights.float(), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", families_with("attention"))
+@pytest.mark.parametrize("name", checkpoints_with("attention"))
 def test_the_recorder_of_the_encoder_equals_eager(name):
     model = load(name)
     pixels = model.preprocess(PICTURE)[0]
@@ -176,14 +198,22 @@ def find_with_library(name: str, model, text: str) -> list[tuple]:
     return []
 
 
-ANSWERS = {"florence2": "a cat{box}", "llava": "{box}"}
+JSON_ANSWER = '[{{{inner}, "label": "a cat"}}]'
+ANSWERS = {  # as each writes them: see `NAMED` in test_boxes.py
+    "florence2": "a cat{box}",
+    "llava": "{box}",
+    "qwen_vl": "<|object_ref_start|>a cat<|object_ref_end|>{box}",
+    "qwen_vl:qwen2_5_vl": JSON_ANSWER,
+    "qwen_vl:qwen3_vl": JSON_ANSWER,
+    "qwen_vl:qwen3_5": JSON_ANSWER,
+}
 
 
-@pytest.mark.parametrize("name", families_with("ground"))
+@pytest.mark.parametrize("name", checkpoints_with("ground"))
 def test_a_written_box_comes_back_in_pixels_of_the_picture(name, monkeypatch):
     model = load(name)
     box = write_box(model.convention(), PLACE, PICTURE.size, model.resized(PICTURE))
-    text = ANSWERS[name].format(box=box)
+    text = ANSWERS[name].format(box=box, inner=box.strip("{}"))
     asked = []
 
     def script(images, prompt, *options, **more):
@@ -217,7 +247,42 @@ def count_placeholders(model, picture: Image.Image, max_tiles: int | None) -> in
     return int((model.prepare([picture], "", max_tiles)["input_ids"] == model.image_token()).sum())
 
 
-@pytest.mark.parametrize("name", families_with(*SPOKEN))
+def read_views(model, picture: Image.Image, max_tiles: int | None) -> np.ndarray | None:
+    """What the tower receives, view by view [views, rows, columns], 0…255; None where it comes in patches."""
+    pixels = model.prepare([picture], "", max_tiles)["pixel_values"]
+    settings = model.processor.image_processor.to_dict()
+    if pixels.ndim < 4:
+        return None
+    first = pixels.flatten(0, -4)[:, 0].float().numpy()
+    if settings.get("do_normalize"):
+        first = first * settings["image_std"][0] + settings["image_mean"][0]
+    return first * 255
+
+
+@pytest.mark.parametrize("name", checkpoints_with(*SPOKEN))
+def test_a_view_shows_the_part_of_the_picture_that_it_names(name):
+    """Brightness is the place on the picture, so the middle of a view tells where it lies."""
+    model = load(name)
+    for size in ((120, 75), (70, 140), (60, 60)):
+        for axis in (0, 1):
+            places = np.arange(size[axis], dtype=np.float32)
+            ramp = np.broadcast_to(places if axis == 0 else places[:, None], size[::-1])
+            picture = Image.fromarray(ramp.astype(np.uint8)).convert("RGB")
+            for max_tiles in (None, ALL_TILES):
+                pixels, views = read_views(model, picture, max_tiles), model.list_views(picture, max_tiles)
+                if pixels is None:
+                    continue
+                assert len(pixels) == len(views)
+                for shown, view in zip(pixels, views, strict=True):
+                    assert shown.shape == view.size[::-1]
+                    middle = (view.region[axis] + view.region[axis + 2]) / 2
+                    if 4 < middle < size[axis] - 4:
+                        half = np.take(shown, [view.size[axis] // 2 - 1, view.size[axis] // 2], 1 - axis)
+                        seen = np.take(half, view.size[1 - axis] // 2, axis)
+                        assert seen.mean() == pytest.approx(middle - 0.5, abs=1.5), (size, axis, view)
+
+
+@pytest.mark.parametrize("name", checkpoints_with(*SPOKEN))
 def test_image_tokens_are_known_before_running(name):
     model = load(name)
     for place, size in enumerate(list_sizes()):

@@ -1,0 +1,67 @@
+"""Tilings against the processors that they describe; constants are from their papers' and model pages' examples."""
+
+import random
+
+import pytest
+from PIL import Image
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
+
+from patchwork.tiles import (
+    View,
+    count_idefics3_tiles,
+    cut_evenly,
+    fit_qwen,
+    limit_idefics3,
+    see_whole,
+)
+
+CHANCE = random.Random(11)
+SIZES = [(1000, 1400), (336, 336), (4000, 300), (300, 4000), (5000, 5000), (1, 700), (512, 512), (513, 512)] + [
+    (CHANCE.randint(1, 3000), CHANCE.randint(1, 3000)) for _ in range(200)
+]
+
+
+@pytest.mark.parametrize(("longest", "tile"), [(2048, 512), (1536, 512), (512, 512), (4 * 364, 364)])
+def test_idefics3_tiles_are_those_of_its_processor(longest, tile):
+    processor = Idefics3ImageProcessorPil(size={"longest_edge": longest}, max_image_size={"longest_edge": tile})
+    for size in SIZES:
+        _, rows, columns = processor.get_number_of_image_patches(size[1], size[0])
+        assert count_idefics3_tiles(size, longest, tile) == (columns, rows), size
+
+
+def test_idefics3_tiles_are_those_that_are_cut_where_the_side_is_no_multiple_of_the_tile():
+    """There the processor's own count (above) and what it cuts differ."""
+    processor = Idefics3ImageProcessorPil(size={"longest_edge": 100}, max_image_size={"longest_edge": 36})
+    for size in [(100, 140), (140, 100), (30, 30), (200, 20), (64, 63)]:
+        cut = processor(images=Image.new("RGB", size), return_row_col_info=True)
+        assert count_idefics3_tiles(size, 100, 36) == (cut["cols"][0][0], cut["rows"][0][0]), size
+
+
+def test_a_limit_gives_the_finest_cut_below_it():
+    """A 1000 × 1400 page for SmolVLM: 2048, 1536, 1024 and 512 pixels give 12, 9, 4 and no tiles with the overview."""
+    page = (1000, 1400)
+    assert [limit_idefics3(page, 2048, 512, most) for most in (1000, 12, 11, 5, 3, 0)] == [
+        2048,
+        2048,
+        1536,
+        1024,
+        512,
+        512,
+    ]
+
+
+def test_qwen_views_are_those_of_its_processor():
+    for factor, fewest, most in ((28, 56 * 56, 1280 * 28 * 28), (32, 65536, 16777216), (28, 3136, 3136)):
+        for size in SIZES:
+            if max(size) / min(size) <= 200:
+                height, width = smart_resize(size[1], size[0], factor, fewest, most)
+                assert fit_qwen(size, factor, fewest, most) == (width, height), size
+
+
+def test_tiles_cover_the_picture_once():
+    tiles = cut_evenly((300, 200), 3, 2, (64, 64), 5)
+    assert [view.region for view in tiles[:2]] == [(0, 0, 100, 100), (100, 0, 200, 100)]
+    assert tiles[-1].region == (200, 100, 300, 200)
+    assert see_whole((300, 200), (64, 64), 5) == View((0, 0, 300, 200), (64, 64), 5, overview=True)
+    assert tiles[0].shift(-10, -20).region == (-10, -20, 90, 80)

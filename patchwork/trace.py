@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field, model_validator
+
 from patchwork.demo import Data
 
 FORMAT = "patchwork-trace-1"
@@ -73,13 +75,23 @@ class Trace(Data):
     heads: int
     width: int
     stages: list[Stage]
-    steps: list[Step]
+    steps: list[Step] = Field(min_length=1)
     map_layers: list[int]
     place: Place | None
     row_error: float  # how far the kept attention rows are from summing to 1, at most
     expected_bytes: int  # what keeping could cost, said before the run
     kept_bytes: int
     cache_bytes: int  # keys and values of the decoder at the end
+
+    @model_validator(mode="after")
+    def sizes_agree(self) -> Trace:
+        """A file that was changed by hand must not reach the drawing."""
+        for step in self.steps:
+            if {len(step.shares), len(step.lens)} != {self.layers} or len(step.maps) != len(self.map_layers):
+                raise ValueError("a step has another number of layers than the trace")
+            if self.place and any(len(values) != self.place.rows * self.place.columns for values in step.maps):
+                raise ValueError("a map has another number of patches than its place")
+        return self
 
 
 def choose_layers(layers: int, most: int = 8) -> list[int]:

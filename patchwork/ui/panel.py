@@ -36,11 +36,12 @@ def live_panel(
     page: Page,
     controls: Mapping[str, gr.components.Component],
     picks: tuple[str, dict[str, gr.components.Component]] | None = None,
-) -> None:
+) -> gr.HTML:
     """Everything around a demo's own `controls` (input field → component, already placed in this panel).
 
     `picks` = (script of the output, components): where the script triggers `pick` with a patch, the components "patch"
     and "query" are set and the demo runs again. Without components the script works in the browser alone.
+    Returns the output.
     """
     names, components = list(controls), list(controls.values())
     cards = picker.list_choices(demo, page)
@@ -99,6 +100,7 @@ def live_panel(
         let_pick(output, picks[1]).then(
             stream, sources, output, show_progress="hidden", api_visibility="private", **DEVICE
         )
+    return output
 
 
 def let_pick(output: gr.HTML, fields: dict[str, gr.components.Component]):

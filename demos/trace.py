@@ -1,10 +1,9 @@
-"""Trace: one answer taken apart, token by token: what was likely, what was looked at, what each layer would have said."""
+"""Trace: one answer taken apart by token: what was likely, what was looked at, what each layer would have said."""
 
 from __future__ import annotations
 
 import datetime
 import html
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import gradio as gr
 from pydantic import Field, field_validator
 
 from patchwork import recording
-from patchwork.demo import Data, Event, Map, Metric, PartialText, Picture, Progress, Result
+from patchwork.demo import Data, Event, Map, Metric, PartialText, Picture, Result
 from patchwork.errors import Problem
 from patchwork.families.protocol import Model
 from patchwork.images import bound
@@ -108,7 +107,7 @@ def draw_asked(inputs: Inputs) -> str:
 
 
 def embed_recording(event: RunResult, inputs: Inputs) -> str:
-    """The same JSON that `patchwork.recording` reads back; `<` is written so that no script can end early."""
+    """The same JSON that `patchwork.recording` reads back, as hidden text."""
     recorded = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     saved = recording.Recording(
         demo=NAME,
@@ -117,8 +116,7 @@ def embed_recording(event: RunResult, inputs: Inputs) -> str:
         inputs=inputs.model_dump(mode="json"),
         moments=(recording.Moment(after=event.answered_by.seconds, event=event.model_dump(mode="json")),),
     )
-    words = saved.model_dump_json().replace("<", "\\u003c")
-    return f'<script type="application/json" class="pw-trace-data">{words}</script>'
+    return f'<pre class="pw-trace-data" hidden>{html.escape(saved.model_dump_json(), quote=False)}</pre>'
 
 
 def choose_step(trace: Trace) -> int:

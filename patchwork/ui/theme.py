@@ -11,6 +11,8 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils.fonts import LocalFont
 
+from patchwork.tiny import WEIGHTS
+
 STATIC = Path(__file__).parent / "static"
 
 _COLOURS = {
@@ -118,9 +120,13 @@ def build_css() -> str:
 
 
 def build_head(settings: dict[str, bool]) -> str:
-    """The `<head>` lines: the page's own style sheet, unchanged, its settings for the browser, then every script."""
+    """The `<head>` lines: the page's own style sheet, unchanged, its settings for the browser, then every script.
+
+    The bundled model's configuration goes along, so that simulations count with the sizes that are really shipped.
+    """
     style = (STATIC / "app.css").read_text(encoding="utf-8")
-    scripts = [f"window.PATCHWORK = {json.dumps(settings)};"]
+    known = settings | {"llava": json.loads((WEIGHTS / "llava" / "config.json").read_text(encoding="utf-8"))}
+    scripts = [f"window.PATCHWORK = {json.dumps(known)};"]
     scripts += [path.read_text(encoding="utf-8") for path in _assets("js")]
     return f"<style>\n{style}\n</style>\n" + "\n".join(f"<script>\n{script}\n</script>" for script in scripts)
 

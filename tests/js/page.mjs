@@ -9,7 +9,10 @@ const ROOT = new URL("../../", import.meta.url);
 const require = createRequire(import.meta.url);
 
 export const Patchwork = require(fileURLToPath(new URL("patchwork/ui/static/kit.js", ROOT)));
-require(fileURLToPath(new URL("patchwork/ui/static/quiz.js", ROOT)));
+for (const name of ["quiz", "llava", "trace"]) require(fileURLToPath(new URL(`patchwork/ui/static/${name}.js`, ROOT)));
+
+/* The page's head says this too. */
+globalThis.PATCHWORK = {llava: JSON.parse(readFileSync(new URL("patchwork/tiny/weights/llava/config.json", ROOT), "utf8"))};
 
 /* Runs the script as the page does, in a scope of its own; returns what it registered. */
 export const loadSimulation = (folder) => {

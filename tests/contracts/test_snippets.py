@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from demos import ask, attention, bridge, similarity
+from demos import ask, attention, bridge, similarity, trace
 from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
@@ -73,7 +73,16 @@ def test_bridge(tmp_path, family):
     assert printed == next(one for one in run_demo(bridge, card, breaks=[]).readings if "after" in one.name).words
 
 
-@pytest.mark.parametrize("demo", [ask, attention, bridge, similarity])
+def test_trace(tmp_path):
+    """Each line: the last layer's attention on the picture, and the token."""
+    card = CATALOG.get("tiny-llava")
+    lines = [line.split(" ", 1) for line in run_snippet(trace, card, tmp_path).splitlines()]
+    steps = run_demo(trace, card, question="What is in the picture?").trace.steps
+    assert [float(share) for share, _ in lines] == pytest.approx([step.shares[-1][0] for step in steps], abs=1e-4)
+    assert "".join(ast.literal_eval(text) for _, text in lines) == "".join(step.text for step in steps)
+
+
+@pytest.mark.parametrize("demo", [ask, attention, bridge, similarity, trace])
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):
         ast.parse(demo.snippet(card))

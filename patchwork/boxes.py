@@ -173,6 +173,17 @@ CONVENTIONS: dict[str, Convention] = {
         + JSON_LABEL_BEFORE,
         label_after=JSON_LABEL_AFTER,
     ),
+    "internvl": Convention(
+        title="Whole numbers from 0 to 1000, in double brackets",
+        source="Chen et al. 2023, arXiv:2312.14238; OpenGVLab/InternVL, eval/refcoco/evaluate_grounding.py",
+        template="<box>[[{:.0f}, {:.0f}, {:.0f}, {:.0f}]]</box>",
+        pattern=r"\[\s*" + INTEGERS * 3 + r"(-?\d+(?:\.\d+)?)\s*\]",
+        piece=r"<box>\s*\[+\s*-?\d|\[\s*-?\d+\s*,",
+        write=round_to(1000, 1000),
+        read=divide_by(1000),
+        largest=1000,
+        label_before=r"<ref>([^<]*)</ref><box>[\[\]\d,.\s]*$",
+    ),
     "thousandths_json": Convention(
         title="Whole numbers from 0 to 1000, in JSON",
         source="QwenLM/Qwen3-VL, cookbooks/2d_grounding.ipynb",

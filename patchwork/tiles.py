@@ -192,3 +192,19 @@ def spread(count: int, kept: int, tiles: int, side: int) -> list[int]:
     first = (tiles * side - kept) / 2
     places = [int((first + (n + 0.5) * kept / count) // side) for n in range(count)]
     return [places.count(tile) for tile in range(tiles)]
+
+
+# ---- InternVL and GOT-OCR2 (Chen et al. 2024): the arrangement of tiles whose shape is nearest to the picture's
+
+
+def arrange_tiles(size: Size, tile: int, fewest: int, most: int) -> tuple[int, int]:
+    """(columns, rows). Of equally near shapes the larger, as long as it has less than twice the picture's pixels."""
+    shapes = [(columns, rows) for columns in range(1, most + 1) for rows in range(1, most // columns + 1)]
+    shapes = sorted((shape for shape in shapes if math.prod(shape) >= fewest), key=math.prod)
+    best, nearest = (1, 1), math.inf
+    for columns, rows in shapes:
+        distance = abs(size[0] / size[1] - columns / rows)
+        fits = size[0] * size[1] > 0.5 * tile * tile * columns * rows
+        if distance < nearest or (distance == nearest and fits):
+            best, nearest = (columns, rows), distance
+    return best

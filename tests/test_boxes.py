@@ -63,6 +63,7 @@ WRITTEN = {  # (64, 48, 320, 240) of 640×480 is (0.1, 0.1, 0.5, 0.5)
     "shikra": "[0.100,0.100,0.500,0.500]",
     "paligemma": "<loc0102><loc0102><loc0512><loc0512>",
     "thousandths": "<|box_start|>(100,100),(500,500)<|box_end|>",
+    "internvl": "<box>[[100, 100, 500, 500]]</box>",
     "thousandths_json": '{"bbox_2d": [100, 100, 500, 500]}',
     "doctags": "<loc_50><loc_50><loc_250><loc_250>",
     "tiny_percent": "[10 20 50 50]",  # of the 640×640 square the box begins at (64, 128) and ends at (320, 320)
@@ -120,6 +121,7 @@ BROKEN = {
     "paligemma": ["<loc0001><loc0002><loc0003>", "<loc0001><loc0002><loc0003><loc1024>", "<loc0001><loc00"],
     "florence2": ["<loc_1><loc_2><loc_3>", "<loc_1><loc_2><loc_3><loc_1000>", "<loc_9><loc_2><loc_3><loc_4>"],
     "thousandths": ["<|box_start|>(1,2),(3", "(1,2),(3,1001)", "[1, 2, 3]", "(1,-2),(3,4)", '{"bbox_2d": [1, 2, 3'],
+    "internvl": ["<box>[[1, 2, 3]]</box>", "<box>[[1, 2, 3, 1001]]</box>", "<box>[[9, 2, 3, 4]]</box>", "<box>[[1, 2"],
     "thousandths_json": ["[1, 2, 3]", "[1, 2, 3, 1001]", "[9, 2, 3, 4]", '{"bbox_2d": [1, 2, 3'],
     "qwen25_pixels": ["[1, 2, 3]", "[1, 2, 3, 4000]", "[1, 2, 3, 480]", "[9, 2, 3, 4]", '{"bbox_2d": [1, 2'],
     "tiny_percent": ["[10 20 30]", "[10 20 30 4]", "[90 20 30 40]", "[10 20 30", "[10 20 30 100]"],
@@ -177,6 +179,7 @@ NAMED = {  # the forms in which the models' own pages and processors show an ans
         '[{{"bbox_2d": [100, 100, 500, 500], "label": "a cat"}}, {{"bbox_2d": [0, 0, 9, 9], "label": "mat"}}]',
         '{{"label": "a cat", "bbox_2d": [100, 100, 500, 500]}}',
     ],
+    "internvl": ["<ref>a cat</ref>{0}", "<ref>a cat</ref><box>[[100, 100, 500, 500], [0, 0, 9, 9]]</box>"],
     "thousandths_json": ['[{{"bbox_2d": [100, 100, 500, 500], "label": "a cat"}}, {{"bbox_2d": [0, 0, 9, 9]}}]'],
     "qwen25_pixels": ['[\n\t{{"bbox_2d": [64, 48, 322, 238], "label": "a cat"}}\n]'],
 }

@@ -4,16 +4,21 @@ import random
 
 import pytest
 from PIL import Image
+from transformers.image_processing_utils import select_best_resolution
+from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from patchwork.tiles import (
     View,
+    arrange_tiles,
+    choose_canvas,
     count_idefics3_tiles,
     cut_evenly,
     fit_qwen,
     limit_idefics3,
     see_whole,
+    shrink_for_canvas,
 )
 
 CHANCE = random.Random(11)
@@ -57,6 +62,29 @@ def test_qwen_views_are_those_of_its_processor():
             if max(size) / min(size) <= 200:
                 height, width = smart_resize(size[1], size[0], factor, fewest, most)
                 assert fit_qwen(size, factor, fewest, most) == (width, height), size
+
+
+@pytest.mark.parametrize("most", [1, 2, 6, 12])
+def test_internvl_tiles_are_those_of_its_processor(most):
+    for size in SIZES:
+        expected = get_optimal_tiled_canvas((size[1], size[0]), (448, 448), 1, most)
+        assert arrange_tiles(size, 448, 1, most) == expected, size
+
+
+def test_a_llava_next_canvas_is_that_of_its_processor():
+    grids = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+    for size in SIZES:
+        assert choose_canvas(size, grids) == select_best_resolution((size[1], size[0]), grids)[::-1], size
+
+
+def test_a_picture_shrinks_until_its_canvas_is_small_enough():
+    grids = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
+    for most in (1, 2, 4, 9, 36):
+        shown = shrink_for_canvas((1000, 1400), grids, most * 384 * 384)
+        width, height = choose_canvas(shown, grids)
+        assert width * height <= most * 384 * 384
+        assert shown[0] / shown[1] == pytest.approx(1000 / 1400, abs=0.01)
+    assert shrink_for_canvas((1000, 1400), grids, 36 * 384 * 384) == (1000, 1400)
 
 
 def test_tiles_cover_the_picture_once():

@@ -60,10 +60,12 @@ def load_tiny(family: str, folder: Path, **more):
     return get_family(family).load(card, make_plan(card), lambda message, fraction: None)
 
 
-def build_tokenizer(*extra: str, ends: bool = False, length: int = 512, **named: str) -> PreTrainedTokenizerFast:
+def build_tokenizer(
+    *extra: str, ends: bool = False, length: int = 512, unk_token: str | None = None, **named: str
+) -> PreTrainedTokenizerFast:
     """Byte level, no merges: every text is readable. `ends` writes `<s> text </s>`. `named`: tokens that the processor
     asks the tokenizer for by an attribute of this name."""
-    words = SPECIAL + list(extra) + sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = SPECIAL + ([unk_token] if unk_token else []) + list(extra) + sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={word: index for index, word in enumerate(words)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -76,6 +78,7 @@ def build_tokenizer(*extra: str, ends: bool = False, length: int = 512, **named:
         bos_token="<s>",
         eos_token="</s>",
         pad_token="<pad>",
+        unk_token=unk_token,
         additional_special_tokens=list(extra),
         model_specific_special_tokens=named,
         model_max_length=length,
@@ -349,6 +352,77 @@ def build_llava_onevision(folder: Path) -> Path:
     return folder
 
 
+def build_kosmos2(folder: Path) -> Path:
+    """Four latent queries; tokens as in transformers' processing_kosmos2.py, ids after `<unk>` for the picture."""
+    from transformers import Kosmos2Config, Kosmos2ForConditionalGeneration, Kosmos2Processor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    torch.manual_seed(11)
+    tokenizer = build_tokenizer(unk_token="<unk>")
+    side = {"height": 32, "width": 32}
+    processor = Kosmos2Processor(CLIPImageProcessorPil(size=side, crop_size=side), tokenizer)
+    text = {"embed_dim": 32, "layers": 2, "ffn_dim": 48, "attention_heads": 4, "max_position_embeddings": 512}
+    text |= {"vocab_size": len(tokenizer), "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    config = Kosmos2Config(vision_config=vision_settings(), text_config=text, latent_query_num=4)
+    save_talking(scale_weights(Kosmos2ForConditionalGeneration(config)), tokenizer, folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def build_paligemma(folder: Path) -> Path:
+    """Sixteen patches, sixteen tokens; tokens as in transformers' processing_paligemma.py."""
+    from transformers import PaliGemmaConfig, PaliGemmaForConditionalGeneration, PaliGemmaProcessor
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    torch.manual_seed(12)
+    tokenizer = build_tokenizer("<image>", image_token="<image>")
+    pictures = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    pictures.image_seq_length = 16
+    processor = PaliGemmaProcessor(pictures, tokenizer)
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 512, "num_key_value_heads": 1, "head_dim": 8}
+    config = PaliGemmaConfig(
+        vision_config={"model_type": "siglip_vision_model", "vision_use_head": False} | vision_settings(),
+        text_config={"model_type": "gemma"} | text,
+        projection_dim=32,
+        image_token_id=tokenizer.image_token_id,
+    )
+    save_talking(scale_weights(PaliGemmaForConditionalGeneration(config)), tokenizer, folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def build_internvl(folder: Path) -> Path:
+    """Tiles of 32 pixels and four tokens; named tokens as in OpenGVLab/InternVL3-1B-hf (tokenizer_config.json)."""
+    from transformers import (
+        GotOcr2ImageProcessor,
+        InternVLConfig,
+        InternVLForConditionalGeneration,
+        InternVLProcessor,
+        InternVLVideoProcessor,
+    )
+
+    torch.manual_seed(13)
+    named = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
+    tokenizer = build_tokenizer(*named.values(), "<video>", video_token="<video>", **named)
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 512, "num_key_value_heads": 2}
+    config = InternVLConfig(
+        vision_config=vision_settings() | {"image_size": [32, 32], "patch_size": [8, 8]},
+        text_config={"model_type": "qwen2"} | text,
+        image_token_id=tokenizer.context_image_token_id,
+        image_seq_length=4,
+    )
+    save_talking(scale_weights(InternVLForConditionalGeneration(config)), tokenizer, folder)
+    side = {"height": 32, "width": 32}
+    InternVLProcessor(
+        GotOcr2ImageProcessor(size=side, max_patches=6, crop_to_patches=True),
+        tokenizer,
+        InternVLVideoProcessor(size=side),
+        image_seq_length=4,
+        chat_template=TEMPLATE.replace("<image>", "<IMG_CONTEXT>"),
+    ).save_pretrained(folder)
+    return folder
+
+
 def build_florence2(folder: Path) -> Path:
     """DaViT with a stride of 32 on 64 × 64 pixels: 2 × 2 patches and their mean, five image tokens (24 × 24 + 1 in
     microsoft/Florence-2-base). Tokens and post-processing as in transformers' convert_florence2_original_pytorch_to_hf.
@@ -454,6 +528,9 @@ BUILDERS = {
     "smolvlm2": build_smolvlm2,
     "llava_next": build_llava_next,
     "llava_onevision": build_llava_onevision,
+    "kosmos2": build_kosmos2,
+    "paligemma": build_paligemma,
+    "internvl": build_internvl,
 }
 KINDS = {"qwen_vl": ("qwen2_5_vl", "qwen3_vl", "qwen3_5")}
 """Families of several architectures; the builder's own default is not repeated."""

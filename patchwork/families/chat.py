@@ -203,11 +203,11 @@ class ChatModel(Model):
     page_prompt = ""
 
     def count_image_tokens(self, image: Image.Image, max_tiles: int | None = None) -> int:
-        inputs = self.prepare([image], "", max_tiles)
-        return int((inputs["input_ids"] == self.image_token()).sum())
+        return int(self.find_places(self.prepare([image], "", max_tiles)).sum())
 
-    def image_token(self) -> int:
-        return self.model.config.image_token_id
+    def find_places(self, inputs: dict) -> torch.Tensor:
+        """Which tokens of the prompt stand for a piece of picture: bool [1, T]."""
+        return inputs["input_ids"] == self.model.config.image_token_id
 
     def list_views(self, image: Image.Image, max_tiles: int | None = None) -> list[View]:
         """One view, as most processors make it: resized, the middle kept where they crop."""

@@ -153,9 +153,10 @@ def test_a_page_is_read(name):
 
 def list_attention(model) -> list[torch.nn.Module]:
     """The decoder's attention layers, first to last; a layer of another kind (Qwen3.5's linear attention) has none."""
-    inner = model.model.model
+    inner = getattr(model.model, "model", model.model)
     language = getattr(inner, "language_model", None) or inner.text_model
-    return [layer.self_attn for layer in language.layers if hasattr(layer, "self_attn")]
+    layers = getattr(language, "model", language).layers
+    return [layer.self_attn for layer in layers if hasattr(layer, "self_attn")]
 
 
 @pytest.mark.parametrize("name", [name for name in checkpoints_with(*SPOKEN) if name not in NO_RECORDER])
@@ -195,12 +196,18 @@ def find_with_library(name: str, model, text: str) -> list[tuple]:
     if name == "florence2":
         task = "<CAPTION_TO_PHRASE_GROUNDING>"
         return model.processor.post_process_generation(text, task=task, image_size=PICTURE.size)[task]["bboxes"]
+    if name == "kosmos2":
+        [(_, _, boxes)] = model.processor.post_process_generation(text)[1]
+        return [tuple(v * side for v, side in zip(box, PICTURE.size * 2, strict=True)) for box in boxes]
     return []
 
 
 JSON_ANSWER = '[{{{inner}, "label": "a cat"}}]'
 ANSWERS = {  # as each writes them: see `NAMED` in test_boxes.py
     "florence2": "a cat{box}",
+    "kosmos2": "<phrase> a cat</phrase>{box}",
+    "paligemma": "{box} a cat",
+    "internvl": "<ref>a cat</ref>{box}",
     "llava": "{box}",
     "qwen_vl": "<|object_ref_start|>a cat<|object_ref_end|>{box}",
     "qwen_vl:qwen2_5_vl": JSON_ANSWER,
@@ -244,7 +251,7 @@ def list_sizes() -> list[tuple[int, int]]:
 
 
 def count_placeholders(model, picture: Image.Image, max_tiles: int | None) -> int:
-    return int((model.prepare([picture], "", max_tiles)["input_ids"] == model.image_token()).sum())
+    return int(model.find_places(model.prepare([picture], "", max_tiles)).sum())
 
 
 def read_views(model, picture: Image.Image, max_tiles: int | None) -> np.ndarray | None:

@@ -41,6 +41,9 @@ class Card(BaseModel):
     licence: str
     gated: bool = False
     parameters: int = Field(gt=0)
+    unquantized: int = Field(default=0, ge=0)
+    stored: Literal["fp32", "bf16", "fp16"] = "bf16"
+    refuses: frozenset[Precision] = frozenset()
     download_bytes: int | None = Field(default=None, gt=0)
     capabilities: frozenset[Capability]
     coordinates: str | None = None

@@ -117,11 +117,16 @@ def list_files(repo: str, revision: str | None, patterns: tuple[str, ...]) -> Li
     return Listing(info.id, info.sha or "", tuple(files))
 
 
-def find_storage(repo: str) -> Path:
-    """The folder of the hub client's cache that holds this repository."""
+def find_cache() -> Path:
+    """The hub client's cache, whether it is there yet or not."""
     from huggingface_hub import constants
 
-    return Path(constants.HF_HUB_CACHE).expanduser() / ("models--" + repo.replace("/", "--"))
+    return Path(constants.HF_HUB_CACHE).expanduser()
+
+
+def find_storage(repo: str) -> Path:
+    """The folder of the cache that holds this repository."""
+    return find_cache() / ("models--" + repo.replace("/", "--"))
 
 
 def download(repo: str, listing: Listing, title: str, report: Report, cancel: threading.Event) -> None:

@@ -44,9 +44,15 @@ def detect() -> Hardware:
             total_bytes=total,
             free_bytes=free,
             cores=count_cores(),
-            precisions=("fp16", "fp32"),
+            precisions=("bf16", "fp16", "fp32") if read_macos() >= 14 else ("fp16", "fp32"),
         )
     return detect_cpu()
+
+
+def read_macos() -> int:
+    """The major version; bf16 came to Apple's GPUs with macOS 14, and models trained in bf16 overflow in fp16."""
+    major = platform.mac_ver()[0].split(".")[0]
+    return int(major) if major.isdigit() else 0
 
 
 def detect_cpu() -> Hardware:
@@ -111,6 +117,15 @@ def read_memory() -> tuple[int, int]:
         used = read_limit("memory.current", "memory/memory.usage_in_bytes") or 0
         total, free = limit, min(free, max(0, limit - used))
     return total, free
+
+
+def read_free(device: str) -> int:
+    """Bytes free on this device now."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.mem_get_info()[0]
+    return read_memory()[1]
 
 
 def count_cores() -> int:

@@ -17,7 +17,7 @@ os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # else transformer
 from patchwork.catalog import Card
 from patchwork.download import POINTER, Cancelled, Damaged, Report, download, find_endpoint, link, list_files
 from patchwork.errors import Problem
-from patchwork.plan import format_bytes
+from patchwork.plan import estimate_download, format_bytes
 
 PATIENCE = 2.0
 REMEMBERED = 30.0
@@ -155,7 +155,7 @@ def explain_failure(card: Card, error: Exception) -> str:
     if status and status >= 500:
         return f"The hub has a fault of its own (error {status}); try again later or choose the bundled model."
     if isinstance(error, OSError) and error.errno == 28:
-        return f"The disk is full: {card.title} needs {format_bytes(card.download_bytes)}; make room and try again."
+        return f"The disk is full: {card.title} needs {format_bytes(estimate_download(card))}; make room and try again."
     if isinstance(error, PermissionError):
         return "The cache folder cannot be written; set HF_HOME to a folder of yours and try again."
     if isinstance(error, Damaged):

@@ -26,6 +26,7 @@ def run_live(demo: Demo, inputs: Data, pool: Pool, card_id: str) -> Iterator[Eve
     if missing:
         raise Problem(f"This checkpoint cannot do that (it lacks: {', '.join(sorted(missing))}); choose another one.")
     lease: Lease | None = None
+    drop = False
     try:
         for step in pool.borrow(card_id):
             if isinstance(step, Progress):
@@ -37,10 +38,13 @@ def run_live(demo: Demo, inputs: Data, pool: Pool, card_id: str) -> Iterator[Eve
         raise
     except Exception as error:
         log.exception("the demo %s failed", demo.NAME)
+        drop = is_out_of_memory(error)
         raise explain_run(error) from error
     finally:
         if lease is not None:
             lease.release()
+        if drop:
+            pool.drop(card_id)  # so that the next, smaller try has its memory
 
 
 def watch(events: Iterator[Event], demo: Demo) -> Iterator[Event]:

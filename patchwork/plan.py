@@ -1,7 +1,13 @@
-"""Card × machine → what loading it here would mean, before anything is loaded. Knows no model library."""
+"""Card × machine → what loading it here would mean, before anything is loaded. Knows no model library.
+
+The memory figures are fitted to measurements of full-size models: docs/memory.md tells how well they predict a model
+that they were not fitted to, and `python -m bench.memory` measures again.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -9,18 +15,45 @@ from pydantic import BaseModel, ConfigDict
 from patchwork.catalog import Card, Precision
 from patchwork.hardware import Hardware
 
-BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.1, "nf4": 0.65}
-"""Bytes a parameter takes in memory. The quantized figures include scales and the parts that stay in 16 bits."""
+WIDTH = {"fp32": 4, "bf16": 2, "fp16": 2}
+"""Bytes a parameter takes, in memory and on the disk."""
 
-WORKSPACE = 0.15
-"""Activations, caches and buffers, as a share of the weights; measured 7–20 % on models of 150 M to 2 B parameters."""
+START = 60e6
+WORK = 0.08
+"""Anonymous bytes for one answer: a fixed part, and bytes per parameter (activations, caches, buffers)."""
 
-SHARE_OF_FREE = 0.6
+LIBRARIES = 35e6
+"""File-backed bytes: pages of the libraries that a first answer touches."""
+
+QUANTIZED_FILE = {"int8": 1.0, "nf4": 0.52}
+QUANTIZED_WORK = {"int8": 1.0, "nf4": 0.9}
+"""Bytes per quantized parameter on a CPU: in the copy's file, and anonymous. The rest stays in 16 bits."""
+
+ON_GPU = {"int8": 1.05, "nf4": 0.55}
+"""Bytes per quantized parameter on a GPU, with scales; from the formats' definitions, not measured here."""
+
+SHARE_OF_FREE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.85}
+"""What models may use of the free memory; a GPU has fewer other users than a computer's main memory."""
+
 READ_RATE = 400e6  # bytes of weights read and converted per second from a disk
+QUANTIZE_RATE = 15e6  # parameters per second, the first time on a CPU
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak growth of the process: `anonymous` bytes, and `file` pages that the system may drop and read again."""
+
+    anonymous: float
+    file: float
+
+    @property
+    def total(self) -> int:
+        return int(self.anonymous + self.file)
 
 
 class Plan(BaseModel):
-    """`memory_bytes` is the expected peak; `download_bytes` is 0 when nothing has to be fetched."""
+    """`memory_bytes` is the expected peak, `file_bytes` the part of it that lies in files; `download_bytes` is 0 when
+    nothing has to be fetched, and `about` says that it is computed, not looked up."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,17 +62,33 @@ class Plan(BaseModel):
     device: Literal["cuda", "mps", "cpu"]
     precision: Precision
     memory_bytes: int
-    download_bytes: int | None
+    file_bytes: int = 0
+    download_bytes: int
+    about: bool = False
     cached: bool
     seconds: float
     fits: bool
     reason: str = ""
 
+    @property
+    def anonymous_bytes(self) -> int:
+        return self.memory_bytes - self.file_bytes
+
+    def cost(self) -> str:
+        """513 MB, about 4.4 GB, or on this machine."""
+        if self.cached:
+            return "on this machine"
+        return f"{'about ' if self.about else ''}{format_bytes(self.download_bytes)}"
+
     def sentence(self) -> str:
         """For example: SmolVLM-256M · 513 MB · fits here in bf16."""
-        cost = "on this machine" if self.cached else format_bytes(self.download_bytes)
         verdict = f"fits here in {self.precision}" if self.fits else "does not fit here"
-        return f"{self.title} · {cost} · {verdict}"
+        return f"{self.title} · {self.cost()} · {verdict}"
+
+
+def allow_memory(hardware: Hardware) -> int:
+    """The budget where nobody sets another."""
+    return int(SHARE_OF_FREE[hardware.device] * hardware.free_bytes)
 
 
 def make_plan(
@@ -50,42 +99,85 @@ def make_plan(
     cached: bool | None = None,
 ) -> Plan:
     """The first precision that is fast here and fits; else the smallest, with the reason why it does not fit."""
-    budget = budget_bytes if budget_bytes is not None else int(SHARE_OF_FREE * hardware.free_bytes)
+    budget = budget_bytes if budget_bytes is not None else allow_memory(hardware)
     choices = (precision,) if precision else choose_precisions(card, hardware)
-    needs = [(estimate_memory(card, choice), choice) for choice in choices]
-    memory, chosen = next(((need, choice) for need, choice in needs if need <= budget), min(needs))
-    fits = memory <= budget
+    needs = [(estimate_memory(card, choice, hardware.device), choice) for choice in choices]
+    smallest = min(needs, key=lambda need: need[0].total)
+    memory, chosen = next((need for need in needs if need[0].total <= budget), smallest)
+    fits = memory.total <= budget
     cached = card.bundled if cached is None else cached
     return Plan(
         card_id=card.id,
         title=card.title,
         device=hardware.device,
         precision=chosen,
-        memory_bytes=memory,
-        download_bytes=0 if cached else card.download_bytes,
+        memory_bytes=memory.total,
+        file_bytes=int(memory.file),
+        download_bytes=0 if cached else estimate_download(card),
+        about=card.download_bytes is None,
         cached=cached,
-        seconds=round(1 + memory / READ_RATE, 1),
+        seconds=round(1 + memory.total / READ_RATE, 1),
         fits=fits,
-        reason="" if fits else explain_size(card, chosen, memory, budget),
+        reason="" if fits else explain_size(card, chosen, memory.total, budget),
     )
 
 
 def choose_precisions(card: Card, hardware: Hardware) -> tuple[Precision, ...]:
     """The bundled models run in fp32: they are tiny, and their numbers are then the same on every machine."""
-    return ("fp32",) if card.bundled else hardware.precisions
+    return ("fp32",) if card.bundled else tuple(one for one in hardware.precisions if one not in card.refuses)
 
 
-def estimate_memory(card: Card, precision: Precision) -> int:
-    """Measured where the card says so, else parameters × bytes, and room to work."""
+def estimate_download(card: Card) -> int:
+    """The files' sizes where they were looked up, else parameters × the width in which they are stored."""
+    return card.download_bytes or card.parameters * WIDTH[card.stored]
+
+
+def estimate_memory(card: Card, precision: Precision, device: str = "cpu") -> Memory:
+    """Measured where the card says so, else from the parameters."""
     if precision in card.memory:
-        return card.memory[precision]
-    return int(card.parameters * BYTES[precision] * (1 + WORKSPACE))
+        return Memory(card.memory[precision], 0)
+    if device == "cpu":
+        return estimate_on_cpu(card.parameters, card.unquantized, card.stored, precision)
+    quantized = card.parameters - card.unquantized
+    weights = (
+        WIDTH[precision] * card.parameters
+        if precision in WIDTH
+        else 2 * card.unquantized + ON_GPU[precision] * quantized
+    )
+    return Memory(weights + START + WORK * card.parameters, 0)
+
+
+def estimate_on_cpu(parameters: int, unquantized: int, stored: str, precision: str) -> Memory:
+    """Weights stored in the wanted width stay in their file; others are converted while the file is still mapped."""
+    if precision in WIDTH:
+        converted = WIDTH[precision] * parameters if precision != stored else 0
+        return Memory(converted + START + WORK * parameters, WIDTH[stored] * parameters + LIBRARIES)
+    quantized = parameters - unquantized
+    return Memory(
+        QUANTIZED_WORK[precision] * quantized + START,
+        QUANTIZED_FILE[precision] * quantized + 2 * unquantized + LIBRARIES,
+    )
 
 
 def explain_size(card: Card, precision: str, memory: int, budget: int) -> str:
     return (
         f"{card.title} needs about {format_bytes(memory)} even in {precision}, and {format_bytes(budget)} may be used "
         "here; choose a smaller checkpoint, or raise --budget."
+    )
+
+
+def suggest_instead(plan: Plan, card: Card, others: Iterable[tuple[Card, Plan]]) -> Plan:
+    """A plan that does not fit names the largest checkpoint that does and shares the most abilities."""
+    fitting = [
+        (len(card.capabilities & other.capabilities), other.parameters, other.title)
+        for other, one in others
+        if one.fits and not other.bundled and card.capabilities & other.capabilities
+    ]
+    if plan.fits or not fitting:
+        return plan
+    words = f"choose {max(fitting)[2]}, which fits, or raise --budget."
+    return plan.model_copy(
+        update={"reason": plan.reason.replace("choose a smaller checkpoint, or raise --budget.", words)}
     )
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from patchwork.demo import Progress
 from patchwork.errors import Problem
+from patchwork.hardware import read_free
 from patchwork.hub import fetch, is_cached
-from patchwork.plan import SHARE_OF_FREE, Plan, format_bytes, make_plan
+from patchwork.plan import Plan, allow_memory, format_bytes, make_plan, suggest_instead
 
 if TYPE_CHECKING:
     from patchwork.catalog import Card, Catalog
@@ -81,15 +82,21 @@ class Pool:
         budget_bytes: int | None = None,
         offline: bool = False,
         load: Callable[[Card, Plan, Report], Model] = load_with_family,
+        read_free: Callable[[str], int] = read_free,
     ) -> None:
         self.catalog, self.hardware, self.offline = catalog, hardware, offline
-        self.budget_bytes = budget_bytes if budget_bytes is not None else int(SHARE_OF_FREE * hardware.free_bytes)
-        self._load = load
+        self.budget_bytes = budget_bytes if budget_bytes is not None else allow_memory(hardware)
+        self._load, self._read_free = load, read_free
         self._seats: dict[str, Seat] = {}
         self._lock = threading.Lock()
 
     def plan(self, card: Card) -> Plan:
-        return make_plan(card, self.hardware, self.budget_bytes, cached=is_cached(card))
+        """What loading it would mean; where it does not fit, the reason names one that does."""
+        plan = make_plan(card, self.hardware, self.budget_bytes, cached=is_cached(card))
+        if plan.fits:
+            return plan
+        others = ((other, make_plan(other, self.hardware, self.budget_bytes)) for other in self.catalog.cards)
+        return suggest_instead(plan, card, others)
 
     def loaded(self) -> list[str]:
         with self._lock:
@@ -161,6 +168,22 @@ class Pool:
                 )
             self._evict(idle.pop(0)[0])
 
+    def _require_free(self, card: Card, plan: Plan) -> None:
+        """The budget was set at the start; other programs may have grown since. Pages of files can be dropped."""
+        free = self._read_free(plan.device)
+        if plan.anonymous_bytes > free:
+            raise Problem(
+                f"{card.title} needs {format_bytes(plan.anonymous_bytes)} of memory and {format_bytes(free)} are free "
+                "now; close other programs, or choose a smaller checkpoint."
+            )
+
+    def drop(self, card_id: str) -> None:
+        """Give an idle model's memory back now; one in use stays."""
+        with self._lock:
+            seat = self._seats.get(card_id)
+            if seat is not None and seat.ready.is_set() and not seat.leases and not seat.waiting:
+                self._evict(card_id)
+
     def _used(self) -> int:
         return sum(seat.plan.memory_bytes for seat in self._seats.values() if seat.problem is None)
 
@@ -179,6 +202,7 @@ class Pool:
 
         try:
             fetch(card, report, seat.cancel, self.offline)
+            self._require_free(card, seat.plan)
             report(f"Loading {card.title} in {seat.plan.precision} on {seat.plan.device}")
             model = self._load(card, seat.plan, report)
             if seat.cancel.is_set():

@@ -70,6 +70,14 @@ def test_failures_are_sentences_without_details(pool, loader, failure, words):
     assert "secret-token" not in str(raised.value) and count_leases(pool) == 0
 
 
+def test_a_model_that_ran_out_of_memory_is_dropped(pool, loader):
+    list(run_live(ask, question("warm"), pool, "one"))
+    loader.models[0].failure = MemoryError()
+    with pytest.raises(Problem, match="not enough memory"):
+        list(run_live(ask, question("why"), pool, "one"))
+    assert pool.loaded() == [] and loader.models[0].closed
+
+
 def test_a_checkpoint_that_cannot_do_it_is_refused():
     pool = Pool(make_catalog("one", capabilities=["attention"]), MACHINE, load=Loader())
     with pytest.raises(Problem, match="lacks: chat"):

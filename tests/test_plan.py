@@ -11,15 +11,15 @@ REAL = {"repo": "owner/name", "download_bytes": 513_000_000}
 
 def test_the_first_precision_that_fits_is_chosen():
     card = make_card(parameters=10**9, **REAL)
-    assert make_plan(card, GPU, 3 * 10**9).precision == "bf16"  # 2.3 GB
-    assert make_plan(card, GPU, 1_500_000_000).precision == "int8"  # 1.27 GB
-    assert make_plan(card, GPU, 10**9).precision == "nf4"  # 0.75 GB
+    assert make_plan(card, GPU, 3 * 10**9).precision == "bf16"  # 2.1 GB
+    assert make_plan(card, GPU, 1_500_000_000).precision == "int8"  # 1.2 GB
+    assert make_plan(card, GPU, 10**9).precision == "nf4"  # 0.7 GB
 
 
 def test_what_does_not_fit_says_so():
     plan = make_plan(make_card(parameters=10**9, **REAL), GPU, 10**8)
     assert not plan.fits and plan.precision == "nf4"
-    assert "needs about 748 MB even in nf4" in plan.reason and "100 MB may be used" in plan.reason
+    assert "needs about 690 MB even in nf4" in plan.reason and "100 MB may be used" in plan.reason
 
 
 def test_bundled_models_are_exact_everywhere():

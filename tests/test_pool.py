@@ -8,6 +8,7 @@ import pytest
 from patchwork.catalog import Catalog
 from patchwork.demo import Progress
 from patchwork.errors import Problem
+from patchwork.plan import make_plan
 from patchwork.pool import Lease, Pool
 from tests.fakes import MACHINE, Loader, make_card, make_catalog
 
@@ -17,8 +18,12 @@ def borrow(pool: Pool, card_id: str) -> Lease:
     return lease
 
 
-def make_pool(loader: Loader, *ids: str, budget: int = 20_000_000) -> Pool:
-    return Pool(make_catalog(*ids), MACHINE, budget_bytes=budget, load=loader)
+ONE = make_plan(make_card("one"), MACHINE).memory_bytes
+
+
+def make_pool(loader: Loader, *ids: str, budget: float = 4) -> Pool:
+    """`budget`: room for so many of these models, which are all alike."""
+    return Pool(make_catalog(*ids), MACHINE, budget_bytes=int(budget * ONE), load=loader)
 
 
 def test_nothing_is_loaded_before_it_is_asked_for():
@@ -50,7 +55,7 @@ def test_many_readers_load_once():
 
 def test_least_recently_used_idle_model_is_evicted():
     loader = Loader()
-    pool = make_pool(loader, "one", "two", "three", budget=10_000_000)  # room for two of 4.6 MB
+    pool = make_pool(loader, "one", "two", "three", budget=2.5)
     borrow(pool, "one").release()
     borrow(pool, "two").release()
     borrow(pool, "one").release()
@@ -61,7 +66,7 @@ def test_least_recently_used_idle_model_is_evicted():
 
 def test_a_lease_protects_from_eviction():
     loader = Loader()
-    pool = make_pool(loader, "one", "two", "three", budget=10_000_000)
+    pool = make_pool(loader, "one", "two", "three", budget=2.5)
     first, second = borrow(pool, "one"), borrow(pool, "two")
     with pytest.raises(Problem, match="no room"):
         borrow(pool, "three")
@@ -75,7 +80,7 @@ def test_a_lease_protects_from_eviction():
 def test_what_cannot_fit_is_refused_before_loading():
     loader = Loader()
     with pytest.raises(Problem, match="needs about"):
-        borrow(make_pool(loader, "one", budget=1_000_000), "one")
+        borrow(make_pool(loader, "one", budget=0.5), "one")
     assert loader.calls == []
 
 
@@ -128,6 +133,36 @@ def test_one_reader_leaving_does_not_stop_the_other():
     loader.go.set()
     *_, lease = staying
     assert not lease.model.closed
+
+
+def test_memory_that_others_took_is_noticed_before_loading():
+    loader = Loader()
+    pool = Pool(make_catalog("one"), MACHINE, load=loader, read_free=lambda device: 1_000_000)
+    with pytest.raises(Problem, match=r"needs .* of memory and 1 MB are free now; close other programs"):
+        borrow(pool, "one")
+    assert loader.calls == []
+
+
+def test_an_idle_model_can_be_dropped_but_one_in_use_cannot():
+    loader = Loader()
+    pool = make_pool(loader, "one")
+    lease = borrow(pool, "one")
+    pool.drop("one")
+    assert pool.is_loaded("one")
+    lease.release()
+    pool.drop("one")
+    assert not pool.is_loaded("one") and loader.models[0].closed
+
+
+def test_what_does_not_fit_names_what_does():
+    cards = [
+        make_card("large", 10**9, repo="o/large", capabilities=["chat", "ground"]),
+        make_card("middle", 10**7, repo="o/middle", capabilities=["chat"]),
+        make_card("small", 10**6, repo="o/small", capabilities=["chat"]),
+        make_card("other", 10**7, repo="o/other", capabilities=["attention"]),
+    ]
+    plan = Pool(Catalog(cards), MACHINE, budget_bytes=10**9, load=Loader()).plan(cards[0])
+    assert not plan.fits and plan.reason.endswith("choose Middle, which fits, or raise --budget.")
 
 
 def test_unknown_checkpoint_names_the_nearest():

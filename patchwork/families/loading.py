@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from patchwork.quantize import loading_options
+from patchwork.quantize import keep_copy, large_pieces_apart, loading_options, place_copy
 
 if TYPE_CHECKING:
     from patchwork.catalog import Card
@@ -17,8 +17,25 @@ def load_weights(model_class: Any, card: Card, plan: Plan, **options: Any) -> to
     """The checkpoint in eval mode on `plan.device`, in `plan.precision`.
 
     Files come from the local cache or the shipped folder only: fetching is `hub.fetch`'s work, so that it can be
-    shown and stopped. `.bin` files are read by transformers with `weights_only=True`.
+    shown and stopped. `.bin` files are read by transformers with `weights_only=True`. On a CPU, 8 and 4 bits come
+    from a copy that is made the first time: it loads in a moment and never holds the 16-bit weights.
     """
+    copy = place_copy(card, plan.precision, plan.device)
+    if copy is not None and not copy.is_dir():
+        with large_pieces_apart():
+            model = read_weights(model_class, card, plan, **options)
+        if not keep_copy(model, copy):
+            return model
+        del model
+    if copy is None:
+        return read_weights(model_class, card, plan, **options)
+    dtype = loading_options(plan.precision, plan.device)["dtype"]
+    where = {"device_map": {"": plan.device}, "local_files_only": True}
+    return model_class.from_pretrained(copy, dtype=dtype, **where, **options).eval()
+
+
+def read_weights(model_class: Any, card: Card, plan: Plan, **options: Any) -> torch.nn.Module:
+    """From the checkpoint's own files, quantized on the way where the plan says so."""
     settings = loading_options(plan.precision, plan.device) | options
     model = model_class.from_pretrained(
         card.location,

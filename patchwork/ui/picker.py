@@ -28,7 +28,7 @@ def label_card(card: Card, page: Page) -> str:
         return f"{card.title} — does not fit here"
     if plan.cached:
         return f"{card.title} — on this machine, {plan.precision}"
-    return f"{card.title} — download {format_bytes(plan.download_bytes)}, {plan.precision}"
+    return f"{card.title} — download {plan.cost()}, {plan.precision}"
 
 
 def choose_default(demo: Demo, page: Page) -> str:

@@ -208,3 +208,23 @@ def arrange_tiles(size: Size, tile: int, fewest: int, most: int) -> tuple[int, i
         if distance < nearest or (distance == nearest and fits):
             best, nearest = (columns, rows), distance
     return best
+
+
+# ---- Donut and Nougat (Kim et al. 2022; Blecher et al. 2023): the page fills a canvas of fixed size, padded around
+
+
+def fit_page(size: Size, canvas: Size) -> Region:
+    """The canvas, in pixels of the page: its shorter side is first brought to the canvas's, then all made to fit."""
+    short, long = min(size), max(size)
+    edge = min(canvas)
+    width, height = (edge, int(edge * long / short)) if size[0] <= size[1] else (int(edge * long / short), edge)
+    fitted = (min(width, canvas[0]), min(height, canvas[1]))
+    if fitted != (width, height):
+        fitted = (
+            (int(width * fitted[1] / height), fitted[1])
+            if height > width
+            else ((fitted[0], int(height * fitted[0] / width)) if width > height else fitted)
+        )
+    left, top = (canvas[0] - fitted[0]) // 2, (canvas[1] - fitted[1]) // 2
+    across, down = size[0] / fitted[0], size[1] / fitted[1]
+    return (-left * across, -top * down, (canvas[0] - left) * across, (canvas[1] - top) * down)

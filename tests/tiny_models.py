@@ -161,6 +161,21 @@ def build_siglip(folder: Path) -> Path:
     return folder
 
 
+def build_siglip2(folder: Path) -> Path:
+    """At most twelve patches of 8 pixels, in the picture's own shape."""
+    from transformers import Siglip2Config, Siglip2Model, Siglip2Processor
+    from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
+
+    torch.manual_seed(14)
+    tokenizer = build_tokenizer(length=64)
+    vision = vision_settings(num_patches=16)
+    vision.pop("image_size")
+    config = Siglip2Config(text_config=text_settings(len(tokenizer), projection_size=32), vision_config=vision)
+    scale_weights(Siglip2Model(config)).save_pretrained(folder)
+    Siglip2Processor(Siglip2ImageProcessorPil(patch_size=8, max_num_patches=12), tokenizer).save_pretrained(folder)
+    return folder
+
+
 def build_dinov2(folder: Path, registers: int = 0) -> Path:
     from transformers import Dinov2Config, Dinov2Model, Dinov2WithRegistersConfig, Dinov2WithRegistersModel
     from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
@@ -423,6 +438,40 @@ def build_internvl(folder: Path) -> Path:
     return folder
 
 
+def build_vision_encoder_decoder(folder: Path, kind: str = "nougat") -> Path:
+    """Swin and mBART, as facebook/nougat-small and naver-clova-ix/donut-base have them, on pages of 96 × 64 pixels."""
+    from transformers import (
+        DonutProcessor,
+        DonutSwinConfig,
+        MBartConfig,
+        NougatProcessor,
+        VisionEncoderDecoderConfig,
+        VisionEncoderDecoderModel,
+    )
+    from transformers.models.donut.image_processing_pil_donut import DonutImageProcessorPil
+    from transformers.models.nougat.image_processing_pil_nougat import NougatImageProcessorPil
+
+    torch.manual_seed(15)
+    tokenizer = build_tokenizer("<s_docvqa>", "<s_question>", "</s_question>", "<s_answer>", "<s_cord-v2>")
+    size = {"height": 96, "width": 64}
+    stages = {"embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4, "patch_size": 4}
+    text = {"d_model": 16, "decoder_ffn_dim": 24, "decoder_attention_heads": 2, "decoder_layers": 2}
+    text |= {"is_decoder": True, "add_cross_attention": True, "max_position_embeddings": 256}
+    ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "decoder_start_token_id": 1}
+    config = VisionEncoderDecoderConfig(
+        encoder=DonutSwinConfig(image_size=[96, 64], **stages).to_dict(),
+        decoder=MBartConfig(vocab_size=len(tokenizer), **text, **ends).to_dict(),
+        **ends,
+    )
+    model = scale_weights(VisionEncoderDecoderModel(config))
+    save_talking(model, tokenizer, folder, decoder_start_token_id=1, forced_eos_token_id=None)
+    if kind == "nougat":
+        NougatProcessor(NougatImageProcessorPil(size=size), tokenizer).save_pretrained(folder)
+    else:
+        DonutProcessor(DonutImageProcessorPil(size=size), tokenizer).save_pretrained(folder)
+    return folder
+
+
 def build_florence2(folder: Path) -> Path:
     """DaViT with a stride of 32 on 64 × 64 pixels: 2 × 2 patches and their mean, five image tokens (24 × 24 + 1 in
     microsoft/Florence-2-base). Tokens and post-processing as in transformers' convert_florence2_original_pytorch_to_hf.
@@ -519,6 +568,7 @@ def build_qwen_vl(folder: Path, kind: str = "qwen2_vl") -> Path:
 BUILDERS = {
     "clip": build_clip,
     "siglip": build_siglip,
+    "siglip2": build_siglip2,
     "dinov2": build_dinov2,
     "timm_vit": build_timm,
     "llava": build_llava,
@@ -531,8 +581,9 @@ BUILDERS = {
     "kosmos2": build_kosmos2,
     "paligemma": build_paligemma,
     "internvl": build_internvl,
+    "vision_encoder_decoder": build_vision_encoder_decoder,
 }
-KINDS = {"qwen_vl": ("qwen2_5_vl", "qwen3_vl", "qwen3_5")}
+KINDS = {"qwen_vl": ("qwen2_5_vl", "qwen3_vl", "qwen3_5"), "vision_encoder_decoder": ("donut",)}
 """Families of several architectures; the builder's own default is not repeated."""
 
 

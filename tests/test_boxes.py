@@ -60,7 +60,7 @@ def test_qwen25_counts_pixels_of_the_resized_picture():
 
 
 WRITTEN = {  # (64, 48, 320, 240) of 640×480 is (0.1, 0.1, 0.5, 0.5)
-    "shikra": "[0.100,0.100,0.500,0.500]",
+    "shikra": "[0.100,0.200,0.500,0.500]",  # of the square, as tiny_percent below
     "paligemma": "<loc0102><loc0102><loc0512><loc0512>",
     "thousandths": "<|box_start|>(100,100),(500,500)<|box_end|>",
     "internvl": "<box>[[100, 100, 500, 500]]</box>",

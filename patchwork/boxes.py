@@ -116,8 +116,8 @@ JSON_LABEL_AFTER = r'[^{}]*"label"\s*:\s*"([^"]*)"'
 CONVENTIONS: dict[str, Convention] = {
     "shikra": Convention(
         title="Decimals from 0 to 1, three places",
-        source="Chen et al. 2023, arXiv:2306.15195; shikras/shikra, PlainBoxFormatter (precision=3), after Expand2square "
-        "(config/_base_/model/shikra.py): the numbers count the padded square",
+        source="Chen et al. 2023, arXiv:2306.15195; shikras/shikra, PlainBoxFormatter (precision=3), after "
+        "Expand2square (config/_base_/model/shikra.py): the numbers count the padded square",
         template="[{:.3f},{:.3f},{:.3f},{:.3f}]",
         pattern=r"\[" + r"(\d(?:\.\d*)?)," * 3 + r"(\d(?:\.\d*)?)\]",
         piece=r"\[\s*-?[\d.]+\s*,?|\d\.\d+\s*,",

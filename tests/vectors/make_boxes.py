@@ -63,7 +63,7 @@ def write_all(size: tuple[int, int], box: list[float], resized: tuple[int, int])
     whole = np.array([*size, *size], dtype=np.float64)
     shares = np.array(box) / whole
     side, left, top = find_square(size)
-    inside = (np.array(box) + [left, top, left, top]) / side
+    inside = (np.array(box) + np.array([left, top, left, top])) / side
     swapped = shares[[1, 0, 3, 2]]
     florence = Florence2PostProcessor({}, SimpleNamespace(all_special_tokens=[]))
     return {

@@ -1,6 +1,6 @@
 /* Coordinates: one box, written the way each model family writes it, and read back, rightly or wrongly. */
 
-const {clamp, formatCount, find, pick} = Patchwork;
+const {clamp, formatCount, find, pick, measureOverlap, fitFrame, strokeBox} = Patchwork;
 
 // ---------------------------------------------------------------- arithmetic (pure; patchwork/boxes.py does the same)
 
@@ -117,13 +117,6 @@ function readBox(name, text, size, resized) {
   return fromShares(convention.read(convention.yFirst ? swapAxes(numbers) : numbers, frame), region);
 }
 
-function measureOverlap(a, b) {
-  const area = ([x1, y1, x2, y2]) => Math.max(0, x2 - x1) * Math.max(0, y2 - y1);
-  const shared = area([Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])]);
-  const union = area(a) + area(b) - shared;
-  return union > 0 ? shared / union : 0;
-}
-
 /* Qwen's rule: both sides multiples of `factor`, the number of pixels within bounds, the shape kept as well as can be. */
 function resizeToMultiple([width, height], factor, fewest, most) {
   let [wide, high] = [width, height].map((side) => roundEven(side / factor) * factor);
@@ -139,7 +132,7 @@ function resizeToMultiple([width, height], factor, fewest, most) {
 
 /* How each family prepares a picture before the model sees it. */
 const ROUTES = {
-  tiny_percent: {prepare: "pad", side: 128},
+  tiny_percent: {prepare: "pad", side: globalThis.PATCHWORK.llava.vision_config.image_size},
   shikra: {prepare: "pad", side: 224},
   kosmos2: {prepare: "stretch", side: 224},
   paligemma: {prepare: "stretch", side: 224},
@@ -228,14 +221,12 @@ function draw(random) {
 // ---------------------------------------------------------------- the page
 
 const STEPS = ["Your picture", "Resize", "Pad", "Model's frame", "Tokens", "Back"];
-const MARGIN = 1;
 
 function mountCoordinates(root, sim) {
   const {state} = sim;
   const canvas = find(root, "picture");
   let picture = Patchwork.drawDefault();
   let step = 0;
-  let drag = null;
 
   fillSelect("route", Object.entries(CONVENTIONS).map(([name, one]) => [name, ROUTES[name].model || one.models]));
   find(root, "steps").innerHTML = STEPS.map((name, index) => `<li><button type="button" data-step="${index}">${name}</button></li>`).join("");
@@ -253,26 +244,6 @@ function mountCoordinates(root, sim) {
     return Math.min(width * 0.82, 380);
   }
 
-  /* A frame of this size, as large as fits, in the middle. */
-  function fitFrame([wide, high], width, height) {
-    const scale = Math.min((width - 2 * MARGIN) / wide, (height - 2 * MARGIN) / high);
-    return {scale, left: (width - wide * scale) / 2, top: (height - high * scale) / 2};
-  }
-
-  function drawBox(context, place, box, colour, dashed = false, label = "") {
-    const [x1, y1, x2, y2] = box.map((value, edge) => (edge % 2 ? place.top : place.left) + value * place.scale);
-    context.save();
-    context.lineWidth = 5;
-    context.strokeStyle = "rgba(255, 255, 255, 0.9)";
-    if (dashed) context.setLineDash([7, 5]);
-    context.strokeRect(x1, y1, x2 - x1, y2 - y1);
-    context.lineWidth = 3;
-    context.strokeStyle = colour;
-    context.strokeRect(x1, y1, x2 - x1, y2 - y1);
-    context.restore();
-    if (label) writeLabel(context, label, x1, y1, colour);
-  }
-
   function writeLabel(context, label, x, y, colour) {
     context.font = "600 13px 'IBM Plex Sans', system-ui, sans-serif";
     const width = context.measureText(label).width + 10;
@@ -288,12 +259,8 @@ function mountCoordinates(root, sim) {
     const place = fitFrame(state.size, width, height);
     context.drawImage(picture, place.left, place.top, state.size[0] * place.scale, state.size[1] * place.scale);
     const colours = Patchwork.readColours(root);
-    drawBox(context, place, state.box, colours.visual);
-    const [x1, y1, x2, y2] = state.box;
-    context.fillStyle = colours.visual;
-    for (const [x, y] of [[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) {
-      context.fillRect(place.left + x * place.scale - 5, place.top + y * place.scale - 5, 10, 10);
-    }
+    strokeBox(context, place, state.box, colours.visual);
+    Patchwork.fillCorners(context, place, state.box, colours.visual);
   }
 
   function paintStage(context, width, height) {
@@ -309,14 +276,17 @@ function mountCoordinates(root, sim) {
     context.drawImage(picture, place.left + offset[0] * place.scale, place.top + offset[1] * place.scale, resized[0] * place.scale, resized[1] * place.scale);
     if (step >= 3) paintBins(context, place, frame);
     const box = moveBox(state.box, state.size, resized, offset);
-    drawBox(context, place, box, step === 4 ? colours.output : colours.visual);
+    strokeBox(context, place, box, step === 4 ? colours.output : colours.visual);
   }
 
   function paintBack(context, width, height, known, colours) {
     const place = fitFrame(state.size, width, height);
     context.drawImage(picture, place.left, place.top, state.size[0] * place.scale, state.size[1] * place.scale);
-    drawBox(context, place, state.box, colours.visual, step === 5);
-    if (step === 5) drawBox(context, place, known.back, state.reading === "right" ? colours.output : "#c62f3b", false, "read back");
+    strokeBox(context, place, state.box, colours.visual, step === 5);
+    if (step !== 5) return;
+    const colour = state.reading === "right" ? colours.output : "#c62f3b";
+    strokeBox(context, place, known.back, colour);
+    writeLabel(context, "read back", place.left + known.back[0] * place.scale, place.top + known.back[1] * place.scale, colour);
   }
 
   /* The convention's steps, where they are wide enough to be seen. */
@@ -373,65 +343,7 @@ function mountCoordinates(root, sim) {
     tell();
   }
 
-  function setBox(box) {
-    const [width, height] = state.size;
-    const least = Math.max(4, Math.round(Math.max(width, height) * 0.02));
-    const [left, right] = [Math.min(box[0], box[2]), Math.max(box[0], box[2])];
-    const [top, bottom] = [Math.min(box[1], box[3]), Math.max(box[1], box[3])];
-    const x1 = clamp(left, 0, width - least);
-    const y1 = clamp(top, 0, height - least);
-    state.box = [x1, y1, clamp(right, x1 + least, width), clamp(bottom, y1 + least, height)].map(Math.round);
-    tell();
-  }
-
-  function locate(event) {
-    const bounds = canvas.getBoundingClientRect();
-    const place = fitFrame(state.size, bounds.width, bounds.height);
-    const point = [(event.clientX - bounds.left - place.left) / place.scale, (event.clientY - bounds.top - place.top) / place.scale];
-    return {point: point.map((value, axis) => clamp(value, 0, state.size[axis])), near: 14 / place.scale};
-  }
-
-  /* A corner is pulled, the inside is moved, anywhere else a new box begins. */
-  function startDrag(event) {
-    const {point: [x, y], near} = locate(event);
-    const [x1, y1, x2, y2] = state.box;
-    const corner = [[x1, y1, x2, y2], [x2, y1, x1, y2], [x1, y2, x2, y1], [x2, y2, x1, y1]].find(([cx, cy]) => Math.abs(cx - x) < near && Math.abs(cy - y) < near);
-    if (corner) drag = {from: [corner[2], corner[3]]};
-    else if (x > x1 && x < x2 && y > y1 && y < y2) drag = {grip: [x - x1, y - y1]};
-    else drag = {from: [x, y]};
-    canvas.setPointerCapture(event.pointerId);
-    event.preventDefault();
-  }
-
-  function continueDrag(event) {
-    if (!drag) return;
-    const {point: [x, y]} = locate(event);
-    const [x1, y1, x2, y2] = state.box;
-    if (drag.from) return setBox([...drag.from, x, y]);
-    const [width, height] = [x2 - x1, y2 - y1];
-    const left = clamp(x - drag.grip[0], 0, state.size[0] - width);
-    const top = clamp(y - drag.grip[1], 0, state.size[1] - height);
-    setBox([left, top, left + width, top + height]);
-  }
-
-  function press(event) {
-    const [dx, dy] = {ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1]}[event.key] || [];
-    if (dx === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const unit = Math.max(1, Math.round(Math.max(...state.size) / 100));
-    const [x1, y1, x2, y2] = state.box;
-    const [width, height] = [x2 - x1, y2 - y1];
-    if (event.shiftKey) return setBox([x1, y1, x2 + dx * unit, y2 + dy * unit]);
-    const left = clamp(x1 + dx * unit, 0, state.size[0] - width);
-    const top = clamp(y1 + dy * unit, 0, state.size[1] - height);
-    setBox([left, top, left + width, top + height]);
-  }
-
-  canvas.addEventListener("pointerdown", startDrag);
-  canvas.addEventListener("pointermove", continueDrag);
-  for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { drag = null; });
-  canvas.addEventListener("keydown", press);
+  Patchwork.letDraw(canvas, {size: () => state.size, box: () => state.box, onBox: (box) => { state.box = box; tell(); }});
   find(root, "route").addEventListener("change", (event) => choose(event.target.value));
   find(root, "reading").addEventListener("change", (event) => { state.reading = event.target.value; step = 5; tell(); });
   find(root, "steps").addEventListener("click", (event) => {
@@ -491,5 +403,5 @@ function describeBins(convention) {
 Patchwork.register("grounding", {
   start: {size: [336, 336], box: [74, 101, 202, 255], name: "florence2", reading: "right"},
   facts, draw, mount: mountCoordinates,
-  conventions: CONVENTIONS, writeBox, readBox, misread, measure, measureOverlap, resizeToMultiple,
+  conventions: CONVENTIONS, writeBox, readBox, misread, measure, resizeToMultiple,
 });

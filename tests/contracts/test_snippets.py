@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from demos import ask, attention, bridge, similarity, trace
+from demos import ask, attention, bridge, ground, similarity, trace
 from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
@@ -73,6 +73,11 @@ def test_bridge(tmp_path, family):
     assert printed == next(one for one in run_demo(bridge, card, breaks=[]).readings if "after" in one.name).words
 
 
+def test_ground(tmp_path):
+    card = CATALOG.get("tiny-llava")
+    assert run_snippet(ground, card, tmp_path) == run_demo(ground, card, phrase="yellow ring").text
+
+
 def test_trace(tmp_path):
     """Each line: the last layer's attention on the picture, and the token."""
     card = CATALOG.get("tiny-llava")
@@ -82,7 +87,7 @@ def test_trace(tmp_path):
     assert "".join(ast.literal_eval(text) for _, text in lines) == "".join(step.text for step in steps)
 
 
-@pytest.mark.parametrize("demo", [ask, attention, bridge, similarity, trace])
+@pytest.mark.parametrize("demo", [ask, attention, bridge, ground, similarity, trace])
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):
         ast.parse(demo.snippet(card))

@@ -1,15 +1,12 @@
 /* The simulation of chapter 7 against the numbers of the libraries' processors, the same file that patchwork/boxes.py is held to. */
 import assert from "node:assert/strict";
 import {readFileSync} from "node:fs";
-import {createRequire} from "node:module";
 import test from "node:test";
 
-const require = createRequire(import.meta.url);
-const root = new URL("../../", import.meta.url);
-const Patchwork = require("../../patchwork/ui/static/kit.js");
-new Function(readFileSync(new URL("lessons/ch07_grounding/simulation.js", root), "utf8"))();
-const sim = Patchwork.simulations.grounding;
-const vectors = JSON.parse(readFileSync(new URL("tests/vectors/boxes.json", root), "utf8"));
+import {loadSimulation, Patchwork} from "./page.mjs";
+
+const sim = loadSimulation("ch07_grounding");
+const vectors = JSON.parse(readFileSync(new URL("../vectors/boxes.json", import.meta.url), "utf8"));
 
 const framed = (name, {size, resized}) => (sim.conventions[name].frame === "square" ? [Math.max(...size), Math.max(...size)] : sim.conventions[name].frame === "resized" ? resized : size);
 
@@ -53,8 +50,14 @@ test("a wrong reading moves the box, and the overlap says how far", () => {
 });
 
 test("overlap of two boxes, worked by hand", () => {
-  assert.equal(sim.measureOverlap([0, 0, 10, 10], [5, 0, 15, 10]), 50 / 150);
-  assert.equal(sim.measureOverlap([0, 0, 10, 10], [20, 20, 30, 30]), 0);
+  assert.equal(Patchwork.measureOverlap([0, 0, 10, 10], [5, 0, 15, 10]), 50 / 150);
+  assert.equal(Patchwork.measureOverlap([0, 0, 10, 10], [20, 20, 30, 30]), 0);
+});
+
+test("a drawn box stays on the picture and is never too small to be seen", () => {
+  assert.deepEqual(Patchwork.settleBox([90, 80, -5, 20], [100, 100]), [0, 20, 90, 80]);
+  assert.deepEqual(Patchwork.settleBox([100, 100, 100, 100], [100, 100]), [96, 96, 100, 100]);
+  assert.deepEqual(Patchwork.shiftBox([10, 10, 30, 20], 500, -500, [100, 100]), [80, 0, 100, 10]);
 });
 
 test("the quiz's four numbers always differ", () => {

@@ -9,7 +9,7 @@ const ROOT = new URL("../../", import.meta.url);
 const require = createRequire(import.meta.url);
 
 export const Patchwork = require(fileURLToPath(new URL("patchwork/ui/static/kit.js", ROOT)));
-for (const name of ["quiz", "llava", "trace"]) require(fileURLToPath(new URL(`patchwork/ui/static/${name}.js`, ROOT)));
+for (const name of ["pad", "quiz", "llava", "trace"]) require(fileURLToPath(new URL(`patchwork/ui/static/${name}.js`, ROOT)));
 
 /* The page's head says this too. */
 globalThis.PATCHWORK = {llava: JSON.parse(readFileSync(new URL("patchwork/tiny/weights/llava/config.json", ROOT), "utf8"))};

@@ -84,7 +84,8 @@ def find_boxes(text: str, inputs: Inputs, model: Model) -> tuple[list[Box], str]
     if not model.card.coordinates:
         return [], ""
     try:
-        found = read_boxes(model.card.coordinates, text, inputs.picture.size)
+        resized = model.resized(inputs.picture) if "ground" in model.capabilities else None
+        found = read_boxes(model.card.coordinates, text, inputs.picture.size, resized)
     except Problem as problem:
         return [], str(problem)
     return [Box(label="here", x1=x1, y1=y1, x2=x2, y2=y2) for x1, y1, x2, y2 in found], ""
@@ -129,7 +130,7 @@ def lay_out(figure: str, inputs: Inputs, words: str) -> str:
 
 def snippet(card) -> str:
     """A stand-alone program that does the same."""
-    options = ", do_image_splitting=False" if card.family == "idefics3" else ""
+    options = ", do_image_splitting=False" if card.family in ("idefics3", "smolvlm2") else ""
     return f'''import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor

@@ -233,6 +233,7 @@ CONVENTIONS: dict[str, Convention] = {
         write=round_to(500, 499),
         read=divide_by(500),
         largest=500,
+        label_before=r"<(\w+)>$",
     ),
 }
 

@@ -472,6 +472,27 @@ def build_vision_encoder_decoder(folder: Path, kind: str = "nougat") -> Path:
     return folder
 
 
+def build_idefics(folder: Path) -> Path:
+    """A resampler of five latents, cross-attention before every layer; marks as in transformers'
+    processing_idefics.py."""
+    from transformers import IdeficsConfig, IdeficsForVisionText2Text, IdeficsImageProcessor, IdeficsProcessor
+
+    torch.manual_seed(16)
+    tokenizer = build_tokenizer("<fake_token_around_image>", "<image>", "<end_of_utterance>", image_token="<image>")
+    vision = vision_settings() | {"embed_dim": 32}
+    resampler = {"resampler_n_latents": 5, "resampler_depth": 1, "resampler_n_heads": 2, "resampler_head_dim": 8}
+    config = IdeficsConfig(
+        **text_settings(len(tokenizer)) | {"max_position_embeddings": 512},
+        vision_config=vision,
+        perceiver_config=resampler | {"use_resampler": True},
+        use_resampler=True,
+        alpha_initializer="ones",
+    )
+    save_talking(scale_weights(IdeficsForVisionText2Text(config)), tokenizer, folder)
+    IdeficsProcessor(IdeficsImageProcessor(image_size=32), tokenizer).save_pretrained(folder)
+    return folder
+
+
 def build_florence2(folder: Path) -> Path:
     """DaViT with a stride of 32 on 64 × 64 pixels: 2 × 2 patches and their mean, five image tokens (24 × 24 + 1 in
     microsoft/Florence-2-base). Tokens and post-processing as in transformers' convert_florence2_original_pytorch_to_hf.
@@ -581,6 +602,8 @@ BUILDERS = {
     "kosmos2": build_kosmos2,
     "paligemma": build_paligemma,
     "internvl": build_internvl,
+    "idefics": build_idefics,
+    "granite_docling": build_idefics3,
     "vision_encoder_decoder": build_vision_encoder_decoder,
 }
 KINDS = {"qwen_vl": ("qwen2_5_vl", "qwen3_vl", "qwen3_5"), "vision_encoder_decoder": ("donut",)}

@@ -59,9 +59,8 @@ class VisionEncoderDecoder(ChatModel):
     def list_views(self, image: Image.Image, max_tiles: int | None = None) -> list[View]:
         """One view: the page, its empty margin cut off where the processor does so, on a canvas of fixed size."""
         settings = self.processor.image_processor
-        left, top, right, bottom = (
-            find_ink(image) if getattr(settings, "do_crop_margin", False) else (0, 0, *image.size)
-        )
+        cropped = getattr(settings, "do_crop_margin", False)
+        left, top, right, bottom = find_ink(image) if cropped else (0, 0, *image.size)
         canvas = (settings.size["width"], settings.size["height"])
         region = fit_page((right - left, bottom - top), canvas)
         return [View(region, canvas, self.count_image_tokens(image), overview=True).shift(left, top)]

@@ -139,6 +139,7 @@ MODELS: dict[str, tuple[str, str, dict, dict]] = {
         dict(
             text_config=decoder("qwen2", 896, 4864, 24, 14, 2, 151674),
             image_token_id=151667,
+            tie_word_embeddings=False,
         ),
         dict(side=448, places=256),
     ),

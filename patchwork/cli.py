@@ -120,7 +120,7 @@ def say_place(card: Card, plan: Plan) -> str:
 
 
 def say_fit(plan: Plan) -> str:
-    return f"{plan.precision}, {format_bytes(plan.memory_bytes)}" if plan.fits else "does not fit"
+    return f"{plan.precision}, {format_bytes(plan.held_bytes)}" if plan.fits else "does not fit"
 
 
 # ---- prefetch

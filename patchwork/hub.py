@@ -15,16 +15,30 @@ from urllib.parse import urlparse
 os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")  # else transformers asks a conversion service
 
 from patchwork.catalog import Card
-from patchwork.download import POINTER, Cancelled, Damaged, Report, download, find_endpoint, link, list_files
+from patchwork.download import (
+    POINTER,
+    WEIGHTS,
+    Cancelled,
+    Damaged,
+    Listing,
+    Report,
+    download,
+    find_endpoint,
+    link,
+    list_files,
+)
 from patchwork.errors import Problem
 from patchwork.plan import estimate_download, format_bytes
 
 PATIENCE = 2.0
 REMEMBERED = 30.0
-NAMES = {
-    "safetensors": ("model.safetensors", "model.safetensors.index.json"),
-    "bin": ("pytorch_model.bin", "pytorch_model.bin.index.json"),
-}
+NAMES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+OLDER = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 _checked: dict[str, tuple[float, bool]] = {}
 
 
@@ -34,7 +48,7 @@ def is_cached(card: Card) -> bool:
         return True
     if find_cached(card, "config.json") is None:
         return False
-    return any(has_weights(card, name) for name in NAMES[card.weights])
+    return any(has_weights(card, name) for name in NAMES)
 
 
 def find_cached(card: Card, name: str) -> Path | None:
@@ -108,11 +122,11 @@ def fetch(card: Card, report: Report, cancel: threading.Event, offline: bool = F
         raise Problem(f"{card.title} is not on this machine and there is no network; choose the bundled model instead.")
     try:
         report(f"Asking the hub for {card.title}", None)
-        listing = list_files(card.repo, card.revision, card.files)
+        listing = list_weights(card)
         if listing.repo != card.repo:
             report(f"{card.title} has moved to {listing.repo}", None)
         download(card.repo, listing, card.title, report, cancel)
-        link(card.repo, card.revision, card.files)
+        link(card.repo, card.revision, tuple(remote.name for remote in listing.files))
     except Cancelled:
         raise Problem("Stopped. What was downloaded is kept; the next try goes on from there.") from None
     except Problem:
@@ -120,7 +134,15 @@ def fetch(card: Card, report: Report, cancel: threading.Event, offline: bool = F
     except Exception as error:
         raise Problem(explain_failure(card, error)) from error
     if not is_cached(card):
-        raise Problem(f"{card.repo} on the hub holds no {card.weights} weights; choose another checkpoint.")
+        raise Problem(f"{card.repo} on the hub holds no weights that can be read here; choose another checkpoint.")
+
+
+def list_weights(card: Card) -> Listing:
+    """The card's files; where there are no safetensors among them, the older `.bin` too, whatever the card says."""
+    listing = list_files(card.repo, card.revision, card.files)
+    if any(remote.name.endswith(WEIGHTS) for remote in listing.files):
+        return listing
+    return list_files(card.repo, card.revision, (*card.files, *OLDER))
 
 
 def refuse_placeholders(card: Card) -> None:

@@ -41,19 +41,28 @@ QUANTIZE_RATE = 15e6  # parameters per second, the first time on a CPU
 
 @dataclass(frozen=True)
 class Memory:
-    """Peak growth of the process: `anonymous` bytes, and `file` pages that the system may drop and read again."""
+    """Peak growth of the process: `anonymous` bytes, and `file` pages that the system may drop and read again.
+
+    `stays`: the weights are used from their file; else its pages are needed only while they are converted.
+    """
 
     anonymous: float
     file: float
+    stays: bool = True
 
     @property
     def total(self) -> int:
         return int(self.anonymous + self.file)
 
+    @property
+    def held(self) -> int:
+        """What has to fit."""
+        return self.total if self.stays else int(self.anonymous)
+
 
 class Plan(BaseModel):
-    """`memory_bytes` is the expected peak, `file_bytes` the part of it that lies in files; `download_bytes` is 0 when
-    nothing has to be fetched, and `about` says that it is computed, not looked up."""
+    """`memory_bytes` is the expected peak, `file_bytes` the part of it that lies in files, `held_bytes` what has to
+    fit; `download_bytes` is 0 when nothing has to be fetched, and `about` says that it is computed, not looked up."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,6 +72,7 @@ class Plan(BaseModel):
     precision: Precision
     memory_bytes: int
     file_bytes: int = 0
+    held_bytes: int = 0
     download_bytes: int
     about: bool = False
     cached: bool
@@ -102,9 +112,9 @@ def make_plan(
     budget = budget_bytes if budget_bytes is not None else allow_memory(hardware)
     choices = (precision,) if precision else choose_precisions(card, hardware)
     needs = [(estimate_memory(card, choice, hardware.device), choice) for choice in choices]
-    smallest = min(needs, key=lambda need: need[0].total)
-    memory, chosen = next((need for need in needs if need[0].total <= budget), smallest)
-    fits = memory.total <= budget
+    smallest = min(needs, key=lambda need: need[0].held)
+    memory, chosen = next((need for need in needs if need[0].held <= budget), smallest)
+    fits = memory.held <= budget
     cached = card.bundled if cached is None else cached
     return Plan(
         card_id=card.id,
@@ -113,12 +123,13 @@ def make_plan(
         precision=chosen,
         memory_bytes=memory.total,
         file_bytes=int(memory.file),
+        held_bytes=memory.held,
         download_bytes=0 if cached else estimate_download(card),
         about=card.download_bytes is None,
         cached=cached,
         seconds=round(1 + memory.total / READ_RATE, 1),
         fits=fits,
-        reason="" if fits else explain_size(card, chosen, memory.total, budget),
+        reason="" if fits else explain_size(card, chosen, memory.held, budget),
     )
 
 
@@ -151,7 +162,8 @@ def estimate_on_cpu(parameters: int, unquantized: int, stored: str, precision: s
     """Weights stored in the wanted width stay in their file; others are converted while the file is still mapped."""
     if precision in WIDTH:
         converted = WIDTH[precision] * parameters if precision != stored else 0
-        return Memory(converted + START + WORK * parameters, WIDTH[stored] * parameters + LIBRARIES)
+        anonymous, file = converted + START + WORK * parameters, WIDTH[stored] * parameters + LIBRARIES
+        return Memory(anonymous, file, stays=precision == stored)
     quantized = parameters - unquantized
     return Memory(
         QUANTIZED_WORK[precision] * quantized + START,

@@ -160,10 +160,10 @@ class Pool:
             ),
             key=lambda item: item[1].used,
         )
-        while self._used() + plan.memory_bytes > self.budget_bytes:
+        while self._used() + plan.held_bytes > self.budget_bytes:
             if not idle:
                 raise Problem(
-                    f"{card.title} needs {format_bytes(plan.memory_bytes)}, but the models in use now leave no room; "
+                    f"{card.title} needs {format_bytes(plan.held_bytes)}, but the models in use now leave no room; "
                     "try again when their runs have ended."
                 )
             self._evict(idle.pop(0)[0])
@@ -185,7 +185,7 @@ class Pool:
                 self._evict(card_id)
 
     def _used(self) -> int:
-        return sum(seat.plan.memory_bytes for seat in self._seats.values() if seat.problem is None)
+        return sum(seat.plan.held_bytes for seat in self._seats.values() if seat.problem is None)
 
     def _evict(self, card_id: str) -> None:
         seat = self._seats.pop(card_id)

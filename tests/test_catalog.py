@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from bench.memory import MODELS
 from patchwork.catalog import load_catalog
 from patchwork.errors import Problem
 from patchwork.families import get_family
+from patchwork.plan import WIDTH
+from patchwork.quantize import count_unquantized
 
 GOOD = """
 - id: one
@@ -73,3 +77,53 @@ def test_shipped_cards_match_their_family(card):
     assert card.bundled or card.source, "a real checkpoint's facts need a source"
     if card.bundled:
         assert (Path(card.location) / "config.json").is_file()
+
+
+REAL = [card for card in load_catalog().cards if not card.bundled]
+
+
+def test_a_laptop_has_a_choice():
+    """At least two real checkpoints below 600 million parameters for everything that a demo may ask for."""
+    small = [card for card in REAL if card.parameters < 600_000_000]
+    for ability in ("embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace"):
+        assert sum(ability in card.capabilities for card in small) >= 2, ability
+    assert len(REAL) >= 25
+
+
+def test_bundled_first_then_smallest_first():
+    cards = load_catalog().cards
+    assert [card.bundled for card in cards] == sorted((card.bundled for card in cards), reverse=True)
+    assert [card.parameters for card in REAL] == sorted(card.parameters for card in REAL)
+
+
+@pytest.mark.parametrize("card", REAL, ids=lambda card: card.id)
+def test_facts_of_a_real_checkpoint_agree_with_each_other(card):
+    assert f"https://huggingface.co/{card.repo}" in card.source and card.licence
+    assert card.unquantized < card.parameters
+    if card.download_bytes:  # what the hub lists, against parameters × the width in which they are stored
+        assert card.download_bytes == pytest.approx(card.parameters * WIDTH[card.stored], rel=0.01)
+    if card.gated:
+        assert "accepted" in card.notes
+
+
+COUNTED = sorted({card.id for card in REAL} & set(MODELS) - {"llava-interleave-qwen-0.5b"})
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_parameters_are_those_of_the_published_architecture(name):
+    """Built without weights; the library counts, not the list."""
+    import torch
+    import transformers
+
+    kind, config_kind, settings, _ = MODELS[name]
+    with torch.device("meta"):
+        model = getattr(transformers, kind)(getattr(transformers, config_kind)(**settings))
+    card = load_catalog().get(name)
+    assert sum(weight.numel() for weight in model.parameters()) == card.parameters
+    assert count_unquantized(model) == card.unquantized
+
+
+def test_a_space_preloads_cards_of_the_list():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    preloaded = [line.split()[0] for line in yaml.safe_load(readme.split("---")[1])["preload_from_hub"]]
+    assert preloaded and set(preloaded) <= {card.repo for card in REAL if card.recommended_for}

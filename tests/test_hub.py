@@ -87,6 +87,19 @@ def test_only_what_the_card_asks_for_is_fetched(stand_in, card):
     assert {one.token for one in stand_in.requests} == {f"Bearer {TOKEN}"}  # the secret of the tests below is in use
 
 
+def test_where_there_are_no_safetensors_the_older_file_is_fetched(card, folder, tmp_path, stand_in, monkeypatch):
+    """openai/clip-vit-base-patch32 has none on its main branch; nobody's card need know that."""
+    older = tmp_path / "older"
+    older.mkdir()
+    for path in folder.iterdir():
+        if path.suffix != ".safetensors":
+            (older / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setitem(stand_in.repos, "someone/older", older)
+    old = card.model_copy(update={"repo": "someone/older"})
+    run(old)
+    assert is_cached(old) and "pytorch_model.bin" in stand_in.fetched()
+
+
 def test_what_is_here_is_not_asked_for_again(stand_in, card):
     run(card)
     stand_in.behave(status=500)

@@ -18,7 +18,7 @@ def borrow(pool: Pool, card_id: str) -> Lease:
     return lease
 
 
-ONE = make_plan(make_card("one"), MACHINE).memory_bytes
+ONE = make_plan(make_card("one"), MACHINE).held_bytes
 
 
 def make_pool(loader: Loader, *ids: str, budget: float = 4) -> Pool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 
 from patchwork.quantize import keep_copy, large_pieces_apart, loading_options, place_copy
 
@@ -40,13 +42,21 @@ def read_weights(model_class: Any, card: Card, plan: Plan, **options: Any) -> to
     model = model_class.from_pretrained(
         card.location,
         revision=card.revision,
-        use_safetensors=card.weights == "safetensors",
+        use_safetensors=holds_safetensors(card),
         local_files_only=True,
         **settings,
     )
     if "device_map" not in settings:
         model.to(plan.device)
     return model.eval()
+
+
+def holds_safetensors(card: Card) -> bool:
+    """What lies here decides, not what the card expects; `.bin` only where there is nothing else."""
+    names = ("model.safetensors", "model.safetensors.index.json")
+    if Path(card.location).is_dir():
+        return any((Path(card.location) / name).exists() for name in names)
+    return any(isinstance(try_to_load_from_cache(card.repo, name, revision=card.revision), str) for name in names)
 
 
 def load_processor(processor_class: Any, card: Card) -> Any:

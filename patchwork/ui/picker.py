@@ -55,4 +55,4 @@ def describe_choice(card: Card, page: Page) -> str:
         return plan.reason
     if not plan.cached and page.offline:
         return f"{plan.sentence()}. It is not on this machine, and the page is offline."
-    return f"{plan.sentence()}, about {format_bytes(plan.memory_bytes)} of memory, on {plan.device}."
+    return f"{plan.sentence()}, about {format_bytes(plan.held_bytes)} of memory, on {plan.device}."

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import gradio as gr
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from patchwork.demo import Data, Event, Map, Metric, Picture, Progress, Result
 from patchwork.families.protocol import AttentionRequest, Model
@@ -21,11 +21,17 @@ NAME = "attention"
 TITLE = "Attention"
 ABOUT = (
     "Choose a layer and a head, or click a patch of the picture to ask what that patch looked at. "
-    "Rollout follows attention through all layers; relevance weighs it by what changes the match with a text."
+    "Rollout follows attention through all layers; relevance weighs it by what changes the match with a text. A second "
+    "checkpoint can stand beside the first."
 )
 NEEDS = frozenset({"attention"})
 LONGEST = 200
-METHODS = [("Raw: one layer", "raw"), ("Rollout: layers 0 to here", "rollout"), ("Relevance for a text", "relevance")]
+METHODS = [
+    ("Raw: one layer", "raw"),
+    ("Rollout: layers 0 to here", "rollout"),
+    ("Relevance for a text", "relevance"),
+    ("PCA colours: alike patches, alike colours", "features"),
+]
 QUERIES = [
     ("The picture's summary (CLS, or pooling head)", "summary"),
     ("Mean over all patches", "mean"),
@@ -37,7 +43,7 @@ class Inputs(Data):
     """`layer` counts from 1; 0 is the last. `head` counts from 1; 0 is the mean. `patch` is row-major."""
 
     picture: Picture
-    method: Literal["raw", "rollout", "relevance"] = "raw"
+    method: Literal["raw", "rollout", "relevance", "features"] = "raw"
     query: Literal["summary", "mean", "patch"] = "summary"
     layer: int = 0
     head: int = 0
@@ -53,7 +59,7 @@ class Inputs(Data):
 
 
 class RunResult(Result):
-    """The map and what is needed to read it."""
+    """The map and what is needed to read it; for PCA colours also each patch's colour and each axis's share."""
 
     map: Map
     query: str
@@ -64,12 +70,17 @@ class RunResult(Result):
     share_on_patches: float
     stored_bytes: int
     patch: int | None = None
+    colours: list[str] = Field(default_factory=list)
+    shown: list[float] = Field(default_factory=list)
 
 
 def run(inputs: Inputs, model: Model) -> Iterator[Event]:
     """Show where a vision encoder's attention goes, for one layer, head and query."""
     start = time.perf_counter()
     yield Progress(message=f"{model.card.title} looks at the picture")
+    if inputs.method == "features":
+        yield colour_patches(inputs, model, start)
+        return
     request = make_request(inputs, model)
     found = model.attend(inputs.picture, request)
     grid = [[round(float(value), 6) for value in row] for row in found.values.tolist()]
@@ -84,6 +95,37 @@ def run(inputs: Inputs, model: Model) -> Iterator[Event]:
         share_on_patches=found.share_on_patches,
         stored_bytes=found.stored_bytes,
         patch=request.query if isinstance(request.query, int) else None,
+    )
+
+
+def colour_patches(inputs: Inputs, model: Model, start: float) -> RunResult:
+    """The last layer's patch vectors, as directions, on their three main axes, shown as red, green and blue."""
+    from patchwork.attention import find_outliers
+    from patchwork.projection import find_main_axes
+
+    vectors, grid = model.read_patches(inputs.picture)
+    lengths = vectors.norm(dim=-1)
+    places, shares = find_main_axes(vectors / lengths[:, None].clamp(min=1e-12), 3)
+    low, high = places.amin(0), places.amax(0)
+    levels = ((places - low) / (high - low).clamp(min=1e-12) * 255).round().int().tolist()
+    layers, heads, _ = model.describe_attention()
+    first = places[:, 0].reshape(grid.rows, grid.columns).tolist()
+    return RunResult(
+        answered_by=model.answerer(start),
+        map=Map(
+            label=f"patch vectors of layer {layers} of {layers}, by their three main axes",
+            grid=[[round(value, 6) for value in row] for row in first],
+            region=grid.region,
+        ),
+        query="patches",
+        layer=layers,
+        layers=layers,
+        heads=heads,
+        sinks=find_outliers(lengths),
+        share_on_patches=1.0,
+        stored_bytes=vectors.numel() * vectors.element_size(),
+        colours=["#" + "".join(f"{level:02x}" for level in row) for row in levels],
+        shown=[round(share, 6) for share in shares],
     )
 
 
@@ -119,28 +161,42 @@ def render(event: Event, inputs: Inputs) -> str:
     if not isinstance(event, RunResult):
         return draw.draw_progress(event)
     rows, columns = len(event.map.grid), len(event.map.grid[0])
+    legend = draw.draw_fader() if event.colours else draw.draw_legend(event.map)
     figure = draw.draw_figure(
         inputs.picture,
-        draw.draw_map(event.map, event.sinks, event.patch),
-        html.escape(event.map.label) + draw.draw_legend(event.map),
+        draw.draw_map(event.map, event.sinks, event.patch, event.colours),
+        html.escape(event.map.label) + legend,
         label=f"Attention map: {event.map.label}",
         data=f'data-rows="{rows}" data-columns="{columns}" data-patch="{event.patch or 0}" tabindex="0"',
     )
+    warning = EXPLAIN_COLOURS if event.colours else "A map of where a layer looked is not an explanation of the answer."
     return (
-        f'<div class="pw-result">{figure}<div><p class="pw-explain">A map of where a layer looked is not an '
-        f"explanation of the answer.</p>{draw.draw_metrics(list_metrics(event, rows * columns))}"
+        f'<div class="pw-result">{figure}<div><p class="pw-explain">{warning}</p>'
+        f"{draw.draw_metrics(list_metrics(event, rows * columns))}"
         f'<p class="pw-explain">{explain_sinks(len(event.sinks))}</p>'
         f"{draw.draw_answerer(event.answered_by)}</div></div>"
     )
 
 
+EXPLAIN_COLOURS = (
+    "Patches with alike colours have alike vectors. The colours themselves mean nothing: red, green and blue are the "
+    "three main axes of this picture's patch vectors, and another picture has others."
+)
+
+
 def list_metrics(event: RunResult, patches: int) -> list[Metric]:
-    share = round(100 * event.share_on_patches, 1)
     stored = round(event.stored_bytes / 1000, 2)
-    return [
+    known = [
         Metric(label="Patches", value=patches, note="rows × columns of the grid"),
         Metric(label="Layers", value=event.layers),
         Metric(label="Heads", value=event.heads),
+    ]
+    if event.colours:
+        shown = round(100 * sum(event.shown), 1)
+        return [*known, Metric(label="Variance shown", value=shown, unit="%", note="by the three axes together")]
+    share = round(100 * event.share_on_patches, 1)
+    return [
+        *known,
         Metric(label="On patches", value=share, unit="%", note="the rest goes to CLS or registers"),
         Metric(label="Kept", value=stored, unit="kB", note="attention stored for this map"),
     ]
@@ -228,4 +284,5 @@ def build(page: Page) -> None:
             patch = gr.Number(0, label="Patch (click the map to choose)", precision=0, minimum=0, min_width=160)
             text = gr.Textbox("a yellow ring", label="Text for relevance", max_lines=1, min_width=160)
         controls = {"method": method, "query": query, "layer": layer, "head": head, "patch": patch, "text": text}
-        live_panel(sys.modules[__name__], page, controls, picks=(PICK_PATCH, {"patch": patch, "query": query}))
+        picks = (PICK_PATCH, {"patch": patch, "query": query})
+        live_panel(sys.modules[__name__], page, controls, picks=picks, beside=True)

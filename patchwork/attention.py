@@ -24,7 +24,7 @@ class Recorder:
 
     Each row sums to 1, unless `reduce` made something smaller of it. With `keep_graph` all rows are kept and take
     part in the result, so that gradients reach them. `norms`: lengths [batch, tokens] of the vectors that a module
-    given to `watch_norms` put out.
+    given to `watch_norms` put out; with `keep_hidden` also these vectors [batch, tokens, width], as `hidden`.
     """
 
     modules: frozenset[int]
@@ -33,6 +33,8 @@ class Recorder:
     reduce: Reduce | None = None
     calls: dict[nn.Module, list[torch.Tensor]] = field(default_factory=dict)
     norms: torch.Tensor | None = None
+    keep_hidden: bool = False
+    hidden: torch.Tensor | None = None
 
     @property
     def maps(self) -> dict[nn.Module, torch.Tensor]:
@@ -60,14 +62,18 @@ active: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 
 @contextmanager
 def record(
-    modules: Iterable[nn.Module], rows: Any = slice(None), keep_graph: bool = False, reduce: Reduce | None = None
+    modules: Iterable[nn.Module],
+    rows: Any = slice(None),
+    keep_graph: bool = False,
+    reduce: Reduce | None = None,
+    keep_hidden: bool = False,
 ) -> Iterator[Recorder]:
     """Keep the attention of these modules during the forward passes of this block, in this thread.
 
     The model must run with `set_attn_implementation("record_sdpa")`. `rows`: a slice or a list of query positions.
     `reduce`: applied to each map before it is kept.
     """
-    recorder = Recorder(frozenset(map(id, modules)), rows, keep_graph, reduce)
+    recorder = Recorder(frozenset(map(id, modules)), rows, keep_graph, reduce, keep_hidden=keep_hidden)
     token = active.set(recorder)
     try:
         yield recorder
@@ -141,6 +147,8 @@ def watch_norms(module: nn.Module) -> None:
         if recorder is not None:
             hidden = output[0] if isinstance(output, tuple) else output
             recorder.norms = hidden.detach().float().norm(dim=-1)
+            if recorder.keep_hidden:
+                recorder.hidden = hidden.detach()
 
     module.register_forward_hook(keep_norms)
 

@@ -6,7 +6,7 @@ import threading
 import time
 
 from patchwork.catalog import Card, Catalog
-from patchwork.families.protocol import Model, Similarity
+from patchwork.families.protocol import Model, PatchGrid, Similarity
 from patchwork.hardware import Hardware
 
 MACHINE = Hardware(device="cpu", name="CPU", total_bytes=8 * 10**9, free_bytes=8 * 10**9, cores=2, precisions=("fp32",))
@@ -55,6 +55,23 @@ class FakeModel(Model):
     def similarity(self, image, texts) -> Similarity:
         cosine = [1 / (1 + len(text)) for text in texts]
         return Similarity(cosine, cosine, cosine, cosine, "softmax")
+
+    def embed_image(self, images):
+        return self.embed_patches(images[0])[0][:1]
+
+    def embed_text(self, texts):
+        return self.make_vectors(len(texts), offset=5)
+
+    def embed_patches(self, image):
+        return self.make_vectors(6), PatchGrid(2, 3, (0.0, 0.0, *map(float, image.size)))
+
+    @staticmethod
+    def make_vectors(count: int, offset: int = 0):
+        """[count, 4] unit rows that differ."""
+        import torch
+
+        angles = torch.arange(count * 4, dtype=torch.float32).reshape(count, 4) + offset
+        return torch.nn.functional.normalize(angles.cos(), dim=-1)
 
     def close(self) -> None:
         self.closed = True

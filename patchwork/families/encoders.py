@@ -25,6 +25,10 @@ from patchwork.families.protocol import AttentionMap, AttentionRequest, Model, P
 from patchwork.images import letterbox
 
 Region = tuple[float, float, float, float]
+LEAST_COSINE = 0.3
+LEAST_LOGIT = 2.0
+"""How far a score must fall when everything is hidden, before its curve is read at all. An untrained network's
+embedding hardly moves, and its match with a text is noise."""
 
 
 def find_resized(size: tuple[int, int], target: dict[str, int]) -> tuple[int, int]:
@@ -63,6 +67,7 @@ class EncoderModel(Model):
     prefix = 1
     queries: tuple[str, ...] = ("cls", "mean", "patch")
     pooling: nn.Module | None = None  # the attention of a pooling head, prepared with `watch_pooling`
+    is_untrained = False
 
     def __init__(self, card, plan, model: nn.Module, processor: Any) -> None:
         super().__init__(card, plan)
@@ -95,6 +100,10 @@ class EncoderModel(Model):
         raise Problem(
             f"{self.card.title} has no text side, so nothing can be relevant to a text; choose raw or rollout."
         )
+
+    def build_untrained(self) -> nn.Module:
+        """The same architecture with the library's own first weights, drawn from torch's generator."""
+        return type(self.model)(self.model.config)
 
     # ---- from a picture to pixels
 
@@ -211,6 +220,45 @@ class EncoderModel(Model):
             return (steps[-1] @ total)[0], kept
         return (total - torch.eye(len(total)))[self.query_rows(request.query)].mean(0), kept
 
+    def read_patches(self, image: Image.Image) -> tuple[torch.Tensor, PatchGrid]:
+        """The vectors [N, width] that the last layer puts out for the patches, float32 on the CPU."""
+        pixels, grid = self.preprocess(image)
+        with torch.inference_mode(), record([], keep_hidden=True) as kept:
+            self.features_of_pixels(pixels)
+        return kept.hidden[0, self.prefix :].float().cpu(), grid
+
+    # ---- controls
+
+    def score_without(self, image: Image.Image, hidden: Sequence[Sequence[int]], text: str = "") -> list[float]:
+        """For each list of patches: how well the picture still fits when these show only the mean colour.
+
+        The cosine with `text`, or without one the cosine with the embedding of the whole picture.
+        """
+        pixels, grid = self.preprocess(image)
+        patch = self.patch_size()
+        batch = pixels.repeat(len(hidden), 1, 1, 1)
+        for row, patches in enumerate(hidden):
+            for index in patches:
+                top, left = patch * (index // grid.columns), patch * (index % grid.columns)
+                batch[row, :, top : top + patch, left : left + patch] = 0  # processors centre the mean colour on 0
+        with torch.inference_mode():
+            goal = self.embed_text([text]).to(pixels.device) if text else self.features_of_pixels(pixels)
+            return (self.features_of_pixels(batch) @ goal[0]).tolist()
+
+    def least_fall(self, text: str = "") -> float:
+        """Hiding the whole picture must cost the score this much; else it does not depend on the picture enough."""
+        return LEAST_COSINE
+
+    def make_untrained(self, seed: int) -> EncoderModel:
+        """The same architecture before any training, as a control. This model stays as it is."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            fresh = self.build_untrained()
+        like = next(weights for weights in self.model.parameters() if weights.is_floating_point())
+        twin = type(self)(self.card, self.plan, fresh.to(like.device, like.dtype).eval(), self.processor)
+        twin.is_untrained = True
+        return twin
+
     def memory_bytes(self) -> int:
         return count_bytes(self.model)
 
@@ -251,6 +299,21 @@ class ContrastiveModel(EncoderModel):
         with torch.inference_mode():
             found = self.model.get_text_features(**self.text_tokens(texts))
             return nn.functional.normalize(getattr(found, "pooler_output", found).float(), dim=-1).cpu()
+
+    def project_patches(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The last layer's vectors [N, width] through the same last steps as the token that sums the picture up."""
+        return self.model.visual_projection(self.model.vision_model.post_layernorm(hidden))
+
+    def embed_patches(self, image: Image.Image) -> tuple[torch.Tensor, PatchGrid]:
+        """Every patch in the space shared with texts: unit-length float32 rows [N, width], on the CPU."""
+        hidden, grid = self.read_patches(image)
+        like = next(self.model.parameters())
+        with torch.inference_mode():
+            found = self.project_patches(hidden.to(like.device, like.dtype))
+        return nn.functional.normalize(found.float(), dim=-1).cpu(), grid
+
+    def least_fall(self, text: str = "") -> float:
+        return LEAST_LOGIT / float(self.model.logit_scale.exp()) if text else LEAST_COSINE
 
     def score(self, pixels: torch.Tensor, text: str) -> torch.Tensor:
         """The checkpoint's own logit, as in Chefer et al.; a bias would not change its gradient."""

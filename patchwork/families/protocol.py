@@ -131,12 +131,29 @@ class Model:
     def similarity(self, image: Image.Image, texts: Sequence[str]) -> Similarity:
         raise NotImplementedError
 
+    def embed_patches(self, image: Image.Image) -> tuple[torch.Tensor, PatchGrid]:
+        """Every patch in the space shared with texts, and how the patches lie on the picture."""
+        raise NotImplementedError
+
     # attention
     def describe_attention(self) -> tuple[int, int, tuple[str, ...]]:
         """(layers, heads, queries among "cls", "pool", "mean", "patch"); for the page's controls."""
         raise NotImplementedError
 
     def attend(self, image: Image.Image, request: AttentionRequest) -> AttentionMap:
+        raise NotImplementedError
+
+    def read_patches(self, image: Image.Image) -> tuple[torch.Tensor, PatchGrid]:
+        """The last layer's vector of every patch, float32 [N, width]."""
+        raise NotImplementedError
+
+    # controls: is a map more than a picture?
+    def make_untrained(self, seed: int) -> Model:
+        """The same architecture with fresh random weights."""
+        raise NotImplementedError
+
+    def score_without(self, image: Image.Image, hidden: Sequence[Sequence[int]], text: str = "") -> list[float]:
+        """The match with a text (or with the whole picture's embedding) while patches are hidden."""
         raise NotImplementedError
 
     # chat: yields text pieces; stops soon after `stop` is set. `max_tiles`, here and below: at most so many tiles

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from patchwork.attention import watch_pooling
@@ -29,6 +30,11 @@ class Siglip(ContrastiveModel):
         self.pooling = self.model.vision_model.head.attention
         watch_pooling(self.pooling)
         return super().find_attention()
+
+    def project_patches(self, hidden: torch.Tensor) -> torch.Tensor:
+        """As if the pooling head looked at each patch alone."""
+        tower = self.model.vision_model
+        return tower.head(tower.post_layernorm(hidden)[:, None])
 
     def text_tokens(self, texts: Sequence[str], padding: bool | str = "max_length") -> dict:
         """Padded to the full length, padding unmasked: SigLIP was trained so, and reads the last place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,17 @@ class TimmVit(EncoderModel):
 
     def patch_size(self) -> int:
         return self.model.patch_embed.patch_size[0]
+
+    def build_untrained(self) -> nn.Module:
+        """timm keeps no configuration to build from again: a copy whose every part draws its first weights anew."""
+        fresh = deepcopy(self.model)
+        for module in fresh.modules():
+            module._forward_hooks.clear()  # this class installs its own again
+            getattr(module, "reset_parameters", lambda: None)()
+            for weights in module.parameters(recurse=False):
+                if not hasattr(module, "reset_parameters"):
+                    nn.init.normal_(weights, std=0.02)
+        return fresh
 
     def find_region(self, size: tuple[int, int], seen: tuple[int, int]) -> Region:
         """timm's "center" mode: shorter edge to input ÷ crop_pct, then torchvision's centre crop (half to even)."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from patchwork.ui.page import Page
 
 IDLE = '<p class="pw-idle">Press Run. The result appears here, with what answered and how long it took.</p>'
+ALONE = "nothing"
 DEVICE = {"concurrency_limit": 1, "concurrency_id": "device"}
 """One run at a time on the device, whichever panel it comes from."""
 
@@ -36,12 +37,13 @@ def live_panel(
     page: Page,
     controls: Mapping[str, gr.components.Component],
     picks: tuple[str, dict[str, gr.components.Component]] | None = None,
+    beside: bool = False,
 ) -> gr.HTML:
     """Everything around a demo's own `controls` (input field → component, already placed in this panel).
 
     `picks` = (script of the output, components): where the script triggers `pick` with a patch, the components "patch"
     and "query" are set and the demo runs again. Without components the script works in the browser alone.
-    Returns the output.
+    `beside`: a second checkpoint may answer the same request beside the first. Returns the output.
     """
     names, components = list(controls), list(controls.values())
     cards = picker.list_choices(demo, page)
@@ -55,6 +57,15 @@ def live_panel(
             scale=3,
             min_width=220,
             elem_id=f"pw-{demo.NAME}-card",
+        )
+        other = gr.Dropdown(
+            [(ALONE, ""), *cards],
+            value="",
+            label=f"Beside it, for {demo.TITLE.lower()}",
+            scale=3,
+            min_width=220,
+            visible=beside,
+            elem_id=f"pw-{demo.NAME}-beside",
         )
         run = gr.Button(
             "Run", variant="primary", scale=1, min_width=90, elem_classes="pw-run", elem_id=f"pw-{demo.NAME}-run"
@@ -71,16 +82,20 @@ def live_panel(
     with gr.Accordion("Show me the code", open=False, elem_classes="pw-code"):
         code = gr.Code(show_code(demo, page, default), language="python", show_label=False, interactive=False)
 
-    def stream(picture: str | None, card_id: str, shown: str, *values: Any) -> Iterator[str]:
+    def stream(picture: str | None, card_id: str, other_id: str, shown: str, *values: Any) -> Iterator[str]:
         before = without_problem(shown)
         try:
             inputs = read_inputs(demo, picture, dict(zip(names, values, strict=True)))
             for event in run_live(demo, inputs, page.pool, card_id):
-                yield demo.render(event, inputs)
+                first = demo.render(event, inputs)
+                yield first
         except Problem as problem:
             yield render.draw_problem(str(problem)) + before
+            return
+        if other_id:
+            yield from stream_beside(demo, page, inputs, other_id, first)
 
-    sources = [page.picture, choice, output, *components]
+    sources = [page.picture, choice, other, output, *components]
     event = run.click(stream, sources, output, show_progress="hidden", api_visibility="private", **DEVICE)
     stop.click(fn=None, cancels=[event], api_visibility="private")
     choice.change(
@@ -101,6 +116,15 @@ def live_panel(
             stream, sources, output, show_progress="hidden", api_visibility="private", **DEVICE
         )
     return output
+
+
+def stream_beside(demo: Demo, page: Page, inputs: Data, card_id: str, first: str) -> Iterator[str]:
+    """The first checkpoint's result stays; a failure of the second is told in its own place."""
+    try:
+        for event in run_live(demo, inputs, page.pool, card_id):
+            yield render.draw_pair(first, demo.render(event, inputs))
+    except Problem as problem:
+        yield render.draw_pair(first, render.draw_problem(str(problem)))
 
 
 def let_pick(output: gr.HTML, fields: dict[str, gr.components.Component]):

@@ -68,16 +68,39 @@ def place_patches(event: Map) -> Iterable[tuple[int, float, float, float, float,
             yield row * columns + column, x1 + column * width, y1 + row * height, width, height, value
 
 
-def draw_map(event: Map, marked: Sequence[int] = (), chosen: int | None = None) -> str:
-    """Patches coloured by their share of the largest value; `marked` get a dashed outline, `chosen` a solid one."""
+def draw_spots(event: Map) -> str:
+    """Patches without colour, to point at."""
+    return "".join(
+        f'<rect class="pw-spot" data-patch="{index}" x="{x:.2f}" y="{y:.2f}" width="{across:.2f}" height="{down:.2f}"/>'
+        for index, x, y, across, down, _ in place_patches(event)
+    )
+
+
+def average_patches(
+    image: Image.Image, rows: int, columns: int, region: tuple[float, float, float, float]
+) -> list[str]:
+    """The mean colour of each patch, row by row; grey where the patch lies beside the picture."""
+    grey, extent = (127, 127, 127), Image.Transform.EXTENT
+    seen = image.transform((columns * 8, rows * 8), extent, region, Image.Resampling.BILINEAR, fillcolor=grey)
+    values = seen.resize((columns, rows), Image.Resampling.BOX).tobytes()
+    return [f"#{values[start : start + 3].hex()}" for start in range(0, len(values), 3)]
+
+
+def draw_map(
+    event: Map, marked: Sequence[int] = (), chosen: int | None = None, colours: Sequence[str] | None = None
+) -> str:
+    """Patches coloured by their share of the largest value, or in `colours`.
+
+    `marked` get a dashed outline, `chosen` a solid one.
+    """
     patches = list(place_patches(event))
     low, high = min(patch[5] for patch in patches), max(patch[5] for patch in patches)
     cells, outlines = [], []
     for index, x, y, width, height, value in patches:
-        share = (value - low) / (high - low) if high > low else 0.0
+        fill = colours[index] if colours else mix_colour((value - low) / (high - low) if high > low else 0.0)
         shape = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
         cells.append(
-            f'<rect class="pw-patch" data-patch="{index}" {shape} fill="{mix_colour(share)}">'
+            f'<rect class="pw-patch" data-patch="{index}" {shape} fill="{fill}">'
             f"<title>patch {index}: {value:.4f}</title></rect>"
         )
         if index in marked or index == chosen:
@@ -92,9 +115,16 @@ def draw_legend(event: Map) -> str:
     return (
         f'<div class="pw-legend"><span>{min(values):.4f}</span>'
         f'<i style="background:linear-gradient(90deg,{stops})"></i>'
-        f"<span>{max(values):.4f}</span><label>Map over picture "
-        '<input type="range" class="pw-opacity" min="0" max="100" value="62"></label></div>'
+        f"<span>{max(values):.4f}</span>{FADER}</div>"
     )
+
+
+FADER = '<label>Map over picture <input type="range" class="pw-opacity" min="0" max="100" value="62"></label>'
+
+
+def draw_fader() -> str:
+    """The slider alone, for maps whose colours have no order."""
+    return f'<div class="pw-legend">{FADER}</div>'
 
 
 def draw_boxes(boxes: Sequence[Box], side: float) -> str:
@@ -139,6 +169,10 @@ def draw_answerer(who: Answerer) -> str:
     facts = f"{html.escape(who.title)} · {html.escape(who.device)} · {html.escape(who.precision)} · {who.seconds:.2f} s"
     note = f" · {html.escape(who.note)}" if who.note else ""
     return f'<p class="pw-answerer">Answered by {facts}{note}</p>{bundled}'
+
+
+def draw_pair(left: str, right: str) -> str:
+    return f'<div class="pw-pair"><div>{left}</div><div>{right}</div></div>'
 
 
 def draw_problem(message: str) -> str:

@@ -5,7 +5,19 @@ import re
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPVisionConfig, CLIPVisionModel, LlavaConfig
+from transformers import (
+    Blip2VisionConfig,
+    Blip2VisionModel,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    Dinov2Config,
+    Dinov2Model,
+    InternVLVisionConfig,
+    InternVLVisionModel,
+    LlavaConfig,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
 
 from patchwork.lessons import load_chapters
 from patchwork.ui.chapter import CONTENTS
@@ -85,6 +97,42 @@ def test_its_parts_can_be_drawn(chapter):
 
 
 # ---- chapters 0 and 1 against the engine
+
+
+def build_towers() -> dict[str, torch.nn.Module]:
+    """The picture sides of chapter 1's table, built without numbers."""
+    clip = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+    base = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+    shape = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27, "num_attention_heads": 16}
+    giant = {"hidden_size": 1408, "intermediate_size": 6144, "num_hidden_layers": 40, "num_attention_heads": 16}
+    intern = {"hidden_size": 3200, "intermediate_size": 12800, "num_hidden_layers": 48, "num_attention_heads": 25}
+    plain = {"use_qk_norm": True, "attention_bias": False, "norm_type": "rms_norm"}
+    dino = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
+    with torch.device("meta"):
+        return {
+            "CLIP ViT-L/14": CLIPVisionModel(CLIPVisionConfig(**clip, patch_size=14, image_size=336)),
+            "SigLIP B/16": SiglipVisionModel(SiglipVisionConfig(**base, patch_size=16, image_size=224)),
+            "SigLIP So400m/14": SiglipVisionModel(SiglipVisionConfig(**shape, patch_size=14, image_size=384)),
+            "EVA-CLIP ViT-g/14": Blip2VisionModel(Blip2VisionConfig(**giant, patch_size=14, image_size=224)),
+            "InternViT-6B": InternVLVisionModel(InternVLVisionConfig(**intern, **plain, patch_size=14, image_size=224)),
+            "DINOv2 ViT-L/14": Dinov2Model(Dinov2Config(**dino, patch_size=14, image_size=518)),
+        }
+
+
+def test_the_encoders_table_is_what_their_architectures_hold():
+    lesson = next(chapter for chapter in CHAPTERS if chapter.id == "encoders")
+    text = "\n".join(block.text for block in lesson.blocks if block.kind == "prose")
+    rows = [
+        [re.sub(r"\[@.*?\]", "", cell).strip() for cell in row.split("|")] for row in text.splitlines() if "| " in row
+    ]
+    written = {row[1]: [cell.replace(",", "") for cell in row[2:6]] for row in rows}
+    for name, tower in build_towers().items():
+        config = tower.config
+        patch = config.patch_size if isinstance(config.patch_size, int) else config.patch_size[0]
+        known = [str(patch), str(config.hidden_size), str(config.num_hidden_layers)]
+        assert written[name][:3] == known, name
+        millions = sum(weights.numel() for weights in tower.parameters()) / 1e6
+        assert float(written[name][3].removesuffix(" M")) == pytest.approx(millions, abs=0.5), name
 
 
 def test_merging_has_the_shapes_of_llava():

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from demos import ask, attention, bridge, ground, similarity, trace
+from demos import ask, attention, bridge, ground, honesty, similarity, trace
 from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
@@ -61,6 +61,13 @@ def test_attention(tmp_path):
     assert numbers == pytest.approx(mine, abs=2e-4)
 
 
+def test_honesty(tmp_path):
+    card = CATALOG.get("tiny-clip")
+    printed = ast.literal_eval(run_snippet(honesty, card, tmp_path))
+    own = run_demo(honesty, card, seed=1).curves[0]
+    assert own.kind == "own" and printed == pytest.approx(own.scores, abs=1e-4)
+
+
 def test_ask(tmp_path):
     card = CATALOG.get("tiny-llava")
     assert run_snippet(ask, card, tmp_path) == run_demo(ask, card, question="What is in the picture?").text
@@ -87,7 +94,7 @@ def test_trace(tmp_path):
     assert "".join(ast.literal_eval(text) for _, text in lines) == "".join(step.text for step in steps)
 
 
-@pytest.mark.parametrize("demo", [ask, attention, bridge, ground, similarity, trace])
+@pytest.mark.parametrize("demo", [ask, attention, bridge, ground, honesty, similarity, trace])
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):
         ast.parse(demo.snippet(card))

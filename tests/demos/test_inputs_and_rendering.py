@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from demos import ask, attention, similarity
+from demos import ask, attention, honesty, similarity
 from patchwork.catalog import load_catalog
 from patchwork.demo import Map
 from patchwork.plan import make_plan
@@ -29,6 +29,7 @@ def fake_model() -> FakeModel:
         (similarity, {"captions": "\n".join("abcdefghi")}, "at most 8 captions"),
         (similarity, {"captions": "y" * 201}, "longer than 200"),
         (attention, {"text": "z" * 201}, "longer than 200"),
+        (honesty, {"text": "z" * 201}, "longer than 200"),
     ],
 )
 def test_bad_words_are_refused_before_any_work(demo, fields, words):

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test lint format bench shots tools clean
+.PHONY: run test lint format bench shots canary-latest tools clean
 
 run: $(VENV)/ready
 	$(BIN)/python app.py
@@ -26,6 +26,14 @@ bench: $(VENV)/ready
 
 shots: $(VENV)/ready tools
 	$(BIN)/python -m tests.browser.shots screenshots
+
+# Every family on the newest torch and transformers there are, beyond the bounds of pyproject.toml too.
+canary-latest:
+	$(PYTHON) -m venv --clear build/canary
+	build/canary/bin/python -m pip install --quiet --upgrade pip
+	build/canary/bin/python -m pip install --quiet --editable ".[test]"
+	build/canary/bin/python -m pip install --quiet --upgrade torch torchvision transformers
+	build/canary/bin/python -m pytest tests/families/test_canary.py
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -101,9 +101,10 @@ def limit_idefics3(size: Size, longest: int, tile: int, most: int) -> int:
 # of pixels kept between two bounds
 
 
-def fit_qwen(size: Size, factor: int, fewest: int, most: int) -> Size:
-    """(width, height) in pixels of the view; `factor`: the side of a merged patch; the bounds are counts of pixels."""
-    width, height = (round(side / factor) * factor for side in size)
+def fit_qwen(size: Size, factor: int, fewest: int, most: int, least: int = 0) -> Size:
+    """(width, height) in pixels of the view; `factor`: the side of a merged patch; the bounds are counts of pixels.
+    `least`: what a side is at least before its bounds are looked at (LFM2-VL, which else does the same)."""
+    width, height = (max(least, round(side / factor) * factor) for side in size)
     if width * height > most:
         shrink = math.sqrt(size[0] * size[1] / most)
         return tuple(max(factor, math.floor(side / shrink / factor) * factor) for side in size)

@@ -1,5 +1,7 @@
 """Tilings against the processors that they describe; constants are from their papers' and model pages' examples."""
 
+import functools
+import math
 import random
 
 import pytest
@@ -14,6 +16,7 @@ from patchwork.tiles import (
     arrange_tiles,
     choose_canvas,
     count_idefics3_tiles,
+    cut_canvas,
     cut_evenly,
     fit_qwen,
     limit_idefics3,
@@ -93,3 +96,41 @@ def test_tiles_cover_the_picture_once():
     assert tiles[-1].region == (200, 100, 300, 200)
     assert see_whole((300, 200), (64, 64), 5) == View((0, 0, 300, 200), (64, 64), 5, overview=True)
     assert tiles[0].shift(-10, -20).region == (-10, -20, 90, 80)
+
+
+# ---- whole pictures, as the real checkpoints' own processors count them (marks between views left out)
+
+GRIDS = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
+THUMB, PAGE = (336, 336), (1000, 1400)
+
+
+def count_smolvlm(size):
+    return (math.prod(count_idefics3_tiles(size, 2048, 512)) + 1) * 64
+
+
+def count_onevision(size):
+    views, newlines = cut_canvas(size, choose_canvas(size, GRIDS), 384, 27, 9 * 27**2)
+    return 27**2 + sum(view.tokens for view in views) + newlines
+
+
+def count_internvl(size):
+    tiles = math.prod(arrange_tiles(size, 448, 1, 12))
+    return 256 * (tiles + (tiles > 1))
+
+
+def count_qwen(size, factor, fewest):
+    return math.prod(fit_qwen(size, factor, fewest, 1280 * 28 * 28)) // factor**2
+
+
+@pytest.mark.parametrize(
+    ("count", "thumb", "page"),
+    [
+        (count_smolvlm, 17 * 64, 13 * 64),
+        (count_onevision, 1485, 7284),
+        (count_internvl, 256, 13 * 256),
+        (functools.partial(count_qwen, factor=28, fewest=56 * 56), 144, 1260),
+        (functools.partial(count_qwen, factor=32, fewest=65536), 100, 962),
+    ],
+)
+def test_known_counts(count, thumb, page):
+    assert (count(THUMB), count(PAGE)) == (thumb, page)

@@ -493,6 +493,73 @@ def build_idefics(folder: Path) -> Path:
     return folder
 
 
+def build_lfm2_vl(folder: Path) -> Path:
+    """Tiles of 32 pixels, patches of 8, merged by two; one layer of convolution, one of attention; tokens as in
+    transformers' processing_lfm2_vl.py."""
+    from transformers import Lfm2VlConfig, Lfm2VlForConditionalGeneration, Lfm2VlImageProcessor, Lfm2VlProcessor
+
+    torch.manual_seed(17)
+    places = [f"<|img_row_{row}_col_{column}|>" for row in range(1, 7) for column in range(1, 7)]
+    tokenizer = build_tokenizer("<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>", *places)
+    vision = vision_settings(num_patches=16)
+    vision.pop("image_size")
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 512, "num_key_value_heads": 2}
+    config = Lfm2VlConfig(
+        vision_config={"model_type": "siglip2_vision_model", "vision_use_head": False} | vision,
+        text_config={"model_type": "lfm2"} | text | {"layer_types": ["conv", "full_attention"]},
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        projector_hidden_size=32,
+    )
+    save_talking(scale_weights(Lfm2VlForConditionalGeneration(config)), tokenizer, folder)
+    bounds = {"min_image_tokens": 2, "max_image_tokens": 6, "max_tiles": 6}
+    pictures = Lfm2VlImageProcessor(encoder_patch_size=8, tile_size=32, **bounds)
+    Lfm2VlProcessor(pictures, tokenizer, chat_template=TEMPLATE).save_pretrained(folder)
+    return folder
+
+
+def build_blip2(folder: Path) -> Path:
+    """Four queries; OPT, as Salesforce/blip2-opt-2.7b has it."""
+    from transformers import Blip2Config, Blip2ForConditionalGeneration, Blip2Processor
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+    torch.manual_seed(18)
+    tokenizer = build_tokenizer("<image>")
+    queries = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    text = {"vocab_size": len(tokenizer), "hidden_size": 32, "ffn_dim": 48, "num_hidden_layers": 2}
+    text |= {"num_attention_heads": 4, "word_embed_proj_dim": 32, "max_position_embeddings": 256}
+    config = Blip2Config(
+        vision_config=vision_settings(),
+        qformer_config=queries | {"encoder_hidden_size": 32, "vocab_size": 8},
+        text_config={"model_type": "opt"} | text | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
+        num_query_tokens=4,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    save_talking(scale_weights(Blip2ForConditionalGeneration(config)), tokenizer, folder)
+    pictures = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    Blip2Processor(pictures, tokenizer, num_query_tokens=4).save_pretrained(folder)
+    return folder
+
+
+def build_got_ocr2(folder: Path) -> Path:
+    """Pages of 32 pixels in patches of 2: sixteen tokens; marks as in transformers' processing_got_ocr2.py."""
+    from transformers import GotOcr2Config, GotOcr2ForConditionalGeneration, GotOcr2Processor
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+
+    torch.manual_seed(19)
+    tokenizer = build_tokenizer("<|im_start|>", "<|im_end|>", "<img>", "</img>", "<imgpad>")
+    vision = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 2}
+    vision |= {"mlp_dim": 24, "output_channels": 8, "window_size": 4, "global_attn_indexes": [1]}
+    text = text_settings(len(tokenizer)) | {"max_position_embeddings": 1024, "num_key_value_heads": 2}
+    config = GotOcr2Config(
+        vision_config=vision | {"initializer_range": 0.02},
+        text_config={"model_type": "qwen2"} | text,
+        image_token_index=tokenizer.convert_tokens_to_ids("<imgpad>"),
+    )
+    save_talking(scale_weights(GotOcr2ForConditionalGeneration(config)), tokenizer, folder)
+    GotOcr2Processor(GotOcr2ImageProcessorPil(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
+    return folder
+
+
 def build_florence2(folder: Path) -> Path:
     """DaViT with a stride of 32 on 64 × 64 pixels: 2 × 2 patches and their mean, five image tokens (24 × 24 + 1 in
     microsoft/Florence-2-base). Tokens and post-processing as in transformers' convert_florence2_original_pytorch_to_hf.
@@ -602,6 +669,9 @@ BUILDERS = {
     "kosmos2": build_kosmos2,
     "paligemma": build_paligemma,
     "internvl": build_internvl,
+    "lfm2_vl": build_lfm2_vl,
+    "blip2": build_blip2,
+    "got_ocr2": build_got_ocr2,
     "idefics": build_idefics,
     "granite_docling": build_idefics3,
     "vision_encoder_decoder": build_vision_encoder_decoder,

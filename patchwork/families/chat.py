@@ -164,8 +164,13 @@ class ChatModel(Model):
     ) -> Iterator[str]:
         inputs = self.prepare(images, prompt, max_tiles)
         tokenizer = self.processor.tokenizer
+        options = {"max_new_tokens": max_new_tokens} | self.generate_options()
         with self.turn:
-            yield from stream_generate(self.model, tokenizer, inputs, stop, raw, max_new_tokens=max_new_tokens)
+            yield from stream_generate(self.model, tokenizer, inputs, stop, raw, **options)
+
+    def generate_options(self) -> dict[str, Any]:
+        """What the checkpoint's own generation settings lack."""
+        return {}
 
     # ---- what the page asks
 

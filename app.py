@@ -41,6 +41,7 @@ class Options:
     present: bool = False
     warm: tuple[str, ...] = ()
     record: Path | None = None
+    training: str | None = None
 
 
 def build_app(options: Options | None = None, pool: Pool | None = None) -> gr.Blocks:
@@ -48,7 +49,7 @@ def build_app(options: Options | None = None, pool: Pool | None = None) -> gr.Bl
     options = options or Options()
     pool = pool or build_pool(options)
     with gr.Blocks(title=shell.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        shell.build_shell(pool, load_demos(), offline=options.offline)
+        shell.build_shell(pool, load_demos(), offline=options.offline, training=may_train(options))
     return page.queue(default_concurrency_limit=8, max_size=64)
 
 
@@ -65,6 +66,11 @@ def choose_hardware(device: str | None) -> Hardware:
     if device and found.device != device:
         raise Problem(f"No {device} device can be used here; leave out --device, or choose {found.device} or cpu.")
     return found
+
+
+def may_train(options: Options, environment: Mapping[str, str] = os.environ) -> bool:
+    """Training in the page takes a core for minutes: off where readers share a Space, unless its owner allows it."""
+    return options.training == "on" or (options.training is None and not environment.get("SPACE_ID"))
 
 
 def load_demos() -> dict[str, Demo]:
@@ -104,6 +110,7 @@ def parse_options(arguments: list[str] | None = None, environment: Mapping[str, 
     parser.add_argument("--present", action="store_true", help="open in presenter mode")
     parser.add_argument("--warm", type=_split, default=(), metavar="IDS", help="load these checkpoints at start: a,b")
     parser.add_argument("--record", type=Path, metavar="FOLDER", help="record the runs of the first screen, then stop")
+    parser.add_argument("--training", choices=["on", "off"], help="training in the page (default: off on a Space)")
     parser.set_defaults(**_read_environment(environment))
     return Options(**vars(parser.parse_args(arguments)))
 

@@ -65,7 +65,9 @@ def load(path: Path, demo: Demo) -> Recording:
 
 
 def read_event(raw: dict, demo: Demo) -> Event:
-    kind = demo.RunResult if raw["kind"] == "result" else KINDS[raw["kind"]]
+    """`KINDS` of a demo are event types of its own."""
+    kinds = KINDS | getattr(demo, "KINDS", {})
+    kind = demo.RunResult if raw["kind"] == "result" else kinds[raw["kind"]]
     return TypeAdapter(kind).validate_python(raw)
 
 

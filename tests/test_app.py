@@ -13,7 +13,7 @@ from app import Options, build_app, parse_options
 from patchwork.errors import Problem
 
 ROOT = Path(app.__file__).parent
-ENDPOINTS = {"ask", "attention", "bridge", "ground", "honesty", "similarity", "trace"}
+ENDPOINTS = {"ask", "attention", "bridge", "ground", "honesty", "similarity", "trace", "train"}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,33 @@ def test_environment_speaks_where_the_command_line_is_silent():
 def test_nonsense_is_refused(line):
     with pytest.raises(SystemExit):
         parse_options(line.split(), {})
+
+
+@pytest.mark.parametrize(
+    ("line", "environment", "allowed"),
+    [
+        ([], {}, True),
+        ([], {"SPACE_ID": "me/space"}, False),
+        (["--training", "on"], {"SPACE_ID": "me/space"}, True),
+        (["--training", "off"], {}, False),
+    ],
+)
+def test_training_is_off_on_a_shared_space_unless_its_owner_allows_it(line, environment, allowed):
+    assert app.may_train(parse_options(line, {}), environment) is allowed
+    if line:
+        assert app.may_train(parse_options([], {"PATCHWORK_TRAINING": line[1]}), environment) is allowed
+
+
+def test_training_that_is_off_leaves_a_sentence_and_no_endpoint():
+    blocks = build_app(Options(offline=True, device="cpu", training="off"))
+    assert "/train" not in blocks.get_api_info()["named_endpoints"]
+    assert any("--training on" in str(getattr(block, "value", "")) for block in blocks.blocks.values())
+    blocks.close(verbose=False)
+
+
+def test_training_waits_in_a_queue_of_its_own(blocks):
+    groups = {function.api_name: function.concurrency_id for function in blocks.fns.values()}
+    assert groups["train"] == "train" and groups["ask"] == groups["trace"] == "device"
 
 
 def test_a_device_that_is_not_here_is_refused(monkeypatch):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from patchwork.families.protocol import Report
     from patchwork.plan import Plan
 
-CAPABILITIES = frozenset({"chat", "ground", "trace"})
+CAPABILITIES = frozenset({"chat", "ground", "trace", "train"})
 
 
 class Llava(GroundingModel):

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from patchwork.catalog import Card
     from patchwork.plan import Plan
 
-CAPABILITIES = frozenset({"embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace"})
+CAPABILITIES = frozenset(
+    {"embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace", "train"}
+)
 Report = Callable[[str, float | None], None]
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Page:
-    """`picture` holds a path to the reader's file (read it only through `images.load_picture`)."""
+    """`picture` holds a path to the reader's file (read it only through `images.load_picture`). `training`: whether
+    readers may train the bundled model here."""
 
     catalog: Catalog
     hardware: Hardware
@@ -23,3 +24,4 @@ class Page:
     picture: gr.Image
     question: gr.Textbox
     offline: bool = False
+    training: bool = True

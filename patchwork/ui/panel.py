@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 IDLE = '<p class="pw-idle">Press Run. The result appears here, with what answered and how long it took.</p>'
 ALONE = "nothing"
-DEVICE = {"concurrency_limit": 1, "concurrency_id": "device"}
-"""One run at a time on the device, whichever panel it comes from."""
+
+
+def take_turns(demo: Demo) -> dict[str, Any]:
+    """One run at a time on the device, whichever panel it comes from; long work names a queue of its own (`QUEUE`)."""
+    return {"concurrency_limit": 1, "concurrency_id": getattr(demo, "QUEUE", "device")}
+
 
 OPACITY = """
 element.addEventListener('input', (event) => {
@@ -45,7 +49,7 @@ def live_panel(
     and "query" are set and the demo runs again. Without components the script works in the browser alone.
     `beside`: a second checkpoint may answer the same request beside the first. Returns the output.
     """
-    names, components = list(controls), list(controls.values())
+    names, components, turns = list(controls), list(controls.values()), take_turns(demo)
     cards = picker.list_choices(demo, page)
     default = picker.choose_default(demo, page)
 
@@ -96,7 +100,7 @@ def live_panel(
             yield from stream_beside(demo, page, inputs, other_id, first)
 
     sources = [page.picture, choice, other, output, *components]
-    event = run.click(stream, sources, output, show_progress="hidden", api_visibility="private", **DEVICE)
+    event = run.click(stream, sources, output, show_progress="hidden", api_visibility="private", **turns)
     stop.click(fn=None, cancels=[event], api_visibility="private")
     choice.change(
         lambda card_id: (draw_cost(card_id, page), show_code(demo, page, card_id)),
@@ -109,11 +113,11 @@ def live_panel(
     publish(demo, page)
     if offer is not None:
         offer.click(lambda: picker.recommend(demo, page).id, None, choice, api_visibility="private", queue=False).then(
-            stream, sources, output, show_progress="hidden", api_visibility="private", **DEVICE
+            stream, sources, output, show_progress="hidden", api_visibility="private", **turns
         )
     if picks is not None and picks[1]:
         let_pick(output, picks[1]).then(
-            stream, sources, output, show_progress="hidden", api_visibility="private", **DEVICE
+            stream, sources, output, show_progress="hidden", api_visibility="private", **turns
         )
     return output
 
@@ -173,6 +177,8 @@ def without_problem(shown: str) -> str:
 
 def read_inputs(demo: Demo, picture: str | None, values: dict[str, Any]) -> Data:
     """Components' values → the demo's typed inputs. Raises `Problem` before any work is done."""
+    if "picture" not in demo.Inputs.model_fields:
+        return check_inputs(demo, values)
     if not picture:
         raise Problem("There is no picture yet; choose one of the examples or upload your own.")
     return check_inputs(demo, {"picture": load_picture(picture), **values})
@@ -189,7 +195,8 @@ def check_inputs(demo: Demo, fields: dict[str, Any]) -> Data:
 def publish(demo: Demo, page: Page) -> None:
     """The demo's one API endpoint: its inputs (the picture as a data URL) and a checkpoint in, the JSON result out."""
     default = picker.choose_default(demo, page)
-    fields = {name: field.annotation for name, field in demo.Inputs.model_fields.items()} | {"picture": str}
+    fields = {name: field.annotation for name, field in demo.Inputs.model_fields.items()}
+    fields |= {"picture": str} if "picture" in fields else {}
 
     def endpoint(**values: Any) -> dict:
         checkpoint = values.pop("checkpoint", default)
@@ -215,7 +222,7 @@ def publish(demo: Demo, page: Page) -> None:
     call.__doc__ = inspect.getdoc(demo.run)
     call.__signature__ = inspect.Signature(parameters, return_annotation=dict)
     call.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": dict}
-    gr.api(call, api_name=demo.NAME, **DEVICE)
+    gr.api(call, api_name=demo.NAME, **take_turns(demo))
 
 
 def read_default(demo: Demo, name: str) -> Any:

@@ -63,3 +63,43 @@ def test_the_seven_billion_model_is_the_catalog_s():
     (known,) = ask_simulation("ch05_llava", states=[{"model": "7b", "question": "x"}])["facts"]
     assert known["total"] == load_catalog().get("llava-1.5-7b").parameters
     assert known["projector"] == 20_979_712  # 1024 × 4096 + 4096 + 4096 × 4096 + 4096
+
+
+def count_adapters(language: nn.Module, rank: int) -> int:
+    """Two thin matrices beside each matrix of the decoder's layers: rank × (in + out)."""
+    matrices = [module for module in language.layers.modules() if isinstance(module, nn.Linear)]
+    return sum(rank * (matrix.in_features + matrix.out_features) for matrix in matrices)
+
+
+@pytest.mark.parametrize(
+    ("stage", "method", "precision"),
+    [(1, "full", "mixed"), (1, "lora", "fp32"), (2, "full", "mixed"), (2, "full", "fp32"), (2, "lora", "mixed")],
+)
+def test_the_stages_add_up_the_real_parts(built, stage, method, precision):
+    """Bytes by hand: frozen 2 or 4; trainable weights 6 or 4, gradient 4, AdamW 8."""
+    name, model, parts = built
+    state = {"model": name, "stage": stage, "method": method, "precision": precision, "rank": 64}
+    (known,) = ask_simulation("ch06_training", states=[state])["facts"]
+    language = count(model) - count(parts.tower) - count(parts.projector)
+    trainable, frozen = count(parts.projector), count(parts.tower) + language
+    if stage == 2 and method == "full":
+        trainable, frozen = trainable + language, frozen - language
+    elif stage == 2:
+        trainable += count_adapters(parts.language, 64)
+    assert (known["trainable"], known["frozen"]) == (trainable, frozen)
+    weights = {"mixed": 2 * frozen + 6 * trainable, "fp32": 4 * frozen + 4 * trainable}[precision]
+    assert known["weightBytes"] == weights
+    assert known["totalBytes"] == weights + 12 * trainable
+
+
+def test_qlora_keeps_the_decoder_s_matrices_in_four_bits_and_a_little(built):
+    """bitsandbytes' layout: 4 bits, one 8-bit constant for 64 weights, one 32-bit constant for 256 of those."""
+    name, model, parts = built
+    state = {"model": name, "stage": 2, "method": "qlora", "precision": "mixed", "rank": 64}
+    (known,) = ask_simulation("ch06_training", states=[state])["facts"]
+    linear = [module for module in parts.language.layers.modules() if isinstance(module, nn.Linear)]
+    packed = sum(matrix.weight.numel() for matrix in linear)
+    rest = count(model) - count(parts.projector) - packed
+    trainable = count(parts.projector) + count_adapters(parts.language, 64)
+    expected = packed / 2 + packed / 64 + 4 * packed / (64 * 256) + 2 * rest + 6 * trainable
+    assert known["weightBytes"] == pytest.approx(expected)

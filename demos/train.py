@@ -225,7 +225,7 @@ def draw_components(shown: Snapshot) -> str:
         "<section><h4>What moved</h4>"
         '<div class="pw-table" tabindex="0"><table><thead><tr><th>Part</th><th>Parameters</th><th>In this stage</th>'
         f"<th>Hash before</th><th>Hash now</th><th></th></tr></thead><tbody>{rows}"
-        f"<tr><td>Shipped file</td><td>–</td><td>{draw_state(False)}</td><td><code>{shown.file_before}</code></td>"
+        f"<tr><td>Shipped file</td><td>–</td><td>only read</td><td><code>{shown.file_before}</code></td>"
         f"<td><code>{shown.file_now}</code></td><td>{file}</td></tr></tbody></table></div></section>"
     )
 

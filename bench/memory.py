@@ -21,7 +21,13 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
+from patchwork.plan import WIDTH, Constants, Memory, estimate_on_cpu
+
 RECORD = Path(__file__).resolve().parent.parent / "docs" / "memory.json"
+DOCUMENT = RECORD.with_suffix(".md")
+MARKS = ("<!-- measured -->", "<!-- end -->")
 PRECISIONS = ("bf16", "fp32", "int8", "nf4")
 ENCODER_PRECISIONS = ("bf16", "fp32")
 DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
@@ -340,6 +346,81 @@ def record(rows: list[dict], path: Path) -> None:
     path.write_text(json.dumps(found, indent=1) + "\n")
 
 
+def fit(rows: list[dict]) -> Constants:
+    """The constants of `patchwork/plan.py` that make its predictions of these rows' totals nearest, in per cent."""
+    plain = [row for row in rows if row["precision"] in WIDTH]
+    weights = np.array([1 / total(row) for row in plain])
+    size = np.array([float(row["parameters"]) for row in plain])
+    converted = np.array([WIDTH[r["precision"]] * r["parameters"] * (r["precision"] != r["stored"]) for r in plain])
+    anonymous = np.array([row["anonymous_bytes"] for row in plain]) - converted
+    start, work = solve(np.stack([np.ones_like(size), size], 1), anonymous, weights)
+    file = np.array([row["file_bytes"] for row in plain])
+    stored = np.array([WIDTH[row["stored"]] for row in plain]) * size
+    libraries, touched = solve(np.stack([np.ones_like(size), stored], 1), file, weights)
+    copied, unpacked = {}, {}
+    for precision in ("int8", "nf4"):
+        part = [row for row in rows if row["precision"] == precision and row["copy"]]
+        quantized = np.array([[float(row["parameters"] - row["unquantized"])] for row in part])
+        beside = np.array([libraries + 2 * touched * row["unquantized"] for row in part])
+        weight = np.array([1 / total(row) for row in part])
+        copied[precision] = solve(quantized, np.array([r["file_bytes"] for r in part]) - beside, weight)[0]
+        unpacked[precision] = solve(quantized, np.array([r["anonymous_bytes"] for r in part]) - start, weight)[0]
+    return Constants(start, work, libraries, touched, copied, unpacked)
+
+
+def solve(columns: np.ndarray, wanted: np.ndarray, weights: np.ndarray) -> list[float]:
+    """Weighted least squares, no coefficient below zero."""
+    found = np.linalg.lstsq(columns * weights[:, None], wanted * weights, rcond=None)[0]
+    return [max(0.0, float(value)) for value in found]
+
+
+def total(row: dict) -> int:
+    return row["anonymous_bytes"] + row["file_bytes"]
+
+
+def leave_one_out(rows: list[dict]) -> list[tuple[dict, Memory]]:
+    """Each row with the prediction of constants that were fitted without its model."""
+    rows = [row for row in rows if row["copy"]]
+    found = []
+    for row in rows:
+        constants = fit([other for other in rows if other["name"] != row["name"]])
+        facts = (row["parameters"], row["unquantized"], row["stored"], row["precision"])
+        found.append((row, estimate_on_cpu(*facts, constants)))
+    return found
+
+
+def write_table(found: dict) -> str:
+    """docs/memory.md between its marks: every row, and what would have been predicted without its model."""
+    lines = [
+        f"Measured on {found['date']}, {found['machine']}, "
+        + ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        + ".",
+        "",
+        "| model | parameters | stored | runs in | anonymous MB | in files MB | predicted MB | error |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row, memory in leave_one_out(found["rows"]):
+        lines.append(
+            f"| {row['name']} | {row['parameters'] / 1e6:,.0f} M | {row['stored']} | {row['precision']} | "
+            f"{row['anonymous_bytes'] / 1e6:,.0f} | {row['file_bytes'] / 1e6:,.0f} | "
+            f"{memory.anonymous / 1e6:,.0f} + {memory.file / 1e6:,.0f} | {memory.total / total(row) - 1:+.0%} |"
+        )
+    making = [row for row in found["rows"] if not row["copy"]]
+    lines += ["", "Making the quantized copy, once (load, quantize, save, load again, answer):", ""]
+    lines += ["| model | into | anonymous MB | in files MB |", "|---|---|---|---|"]
+    lines += [
+        f"| {r['name']} | {r['precision']} | {r['anonymous_bytes'] / 1e6:,.0f} | {r['file_bytes'] / 1e6:,.0f} |"
+        for r in making
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def update_document(found: dict, path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
+    path.write_text(text[:start] + "\n" + write_table(found) + text[end:], encoding="utf-8")
+
+
 def tell_apart(row: dict) -> tuple:
     return row["parameters"], row["name"], row["stored"], PRECISIONS.index(row["precision"]), row["copy"]
 
@@ -364,6 +445,8 @@ def main() -> None:
         precisions = options.only or (ENCODER_PRECISIONS if encoder else PRECISIONS)
         for stored in [options.stored] if options.stored else ["bf16", "fp32"] if encoder else ["bf16"]:
             record(measure(name, list(precisions), stored), options.out)
+    if options.out == RECORD:
+        update_document(json.loads(RECORD.read_text()), DOCUMENT)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,14 @@ def set_threshold(count: int) -> None:
         ctypes.CDLL("libc.so.6").mallopt(M_MMAP_THRESHOLD, count)
 
 
+def spare_odd_layers(model: Any) -> None:
+    """On processors with AVX-512 bf16, bitsandbytes 0.50 packs a 4-bit layer anew at its first call, and fails where
+    its widths are no multiples of 64 in and 32 out (SigLIP so400m: 4304). Such layers keep the plain path."""
+    for module in model.modules():
+        if getattr(module, "support_avx512bf16_for_cpu", False):
+            module.support_avx512bf16_for_cpu = not (module.in_features % 64 or module.out_features % 32)
+
+
 def keep_copy(model: Any, folder: Path) -> bool:
     """Write the quantized model; whole or not at all. False where the disk does not let it."""
     unfinished = folder.with_name(folder.name + f".{os.getpid()}")

@@ -43,3 +43,28 @@ def test_the_processor_decides(tmp_path, monkeypatch, flags, best):
     hardware.read_flags.cache_clear()
     assert hardware.detect_cpu().precisions[0] == best
     hardware.read_flags.cache_clear()
+
+
+@pytest.mark.parametrize(("capability", "best"), [((8, 0), "bf16"), ((9, 0), "bf16"), ((7, 5), "fp16")])
+def test_a_described_gpu(monkeypatch, capability, best):
+    """No GPU here: CUDA's answers are made up, the choice is not."""
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (7 * 10**9, 8 * 10**9))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "A GPU")
+    found = hardware.detect_cuda()
+    assert found.precisions == (best, "int8", "nf4", "fp32") and found.free_bytes == 7 * 10**9
+    assert hardware.read_free("cuda") == 7 * 10**9
+
+
+@pytest.mark.parametrize(("version", "best"), [("14.5", "bf16"), ("13.6", "fp16"), ("", "fp16")])
+def test_a_described_mac(monkeypatch, version, best):
+    monkeypatch.setattr(hardware.shutil, "which", lambda name: None)
+    monkeypatch.setattr(hardware.Path, "exists", lambda path: False)
+    monkeypatch.setattr(hardware.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(hardware.platform, "machine", lambda: "arm64")
+    monkeypatch.setattr(hardware.platform, "mac_ver", lambda: (version, ("", "", ""), "arm64"))
+    found = hardware.detect()
+    assert found.device == "mps" and found.precisions[0] == best

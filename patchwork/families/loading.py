@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from huggingface_hub import try_to_load_from_cache
 
-from patchwork.quantize import keep_copy, large_pieces_apart, loading_options, place_copy
+from patchwork.quantize import (
+    keep_copy,
+    large_pieces_apart,
+    loading_options,
+    place_copy,
+    spare_odd_layers,
+)
 
 if TYPE_CHECKING:
     from patchwork.catalog import Card
@@ -23,17 +29,20 @@ def load_weights(model_class: Any, card: Card, plan: Plan, **options: Any) -> to
     from a copy that is made the first time: it loads in a moment and never holds the 16-bit weights.
     """
     copy = place_copy(card, plan.precision, plan.device)
-    if copy is not None and not copy.is_dir():
+    if copy is None:
+        return read_weights(model_class, card, plan, **options)
+    if not copy.is_dir():
         with large_pieces_apart():
             model = read_weights(model_class, card, plan, **options)
         if not keep_copy(model, copy):
+            spare_odd_layers(model)
             return model
         del model
-    if copy is None:
-        return read_weights(model_class, card, plan, **options)
     dtype = loading_options(plan.precision, plan.device)["dtype"]
     where = {"device_map": {"": plan.device}, "local_files_only": True}
-    return model_class.from_pretrained(copy, dtype=dtype, **where, **options).eval()
+    model = model_class.from_pretrained(copy, dtype=dtype, **where, **options).eval()
+    spare_odd_layers(model)
+    return model
 
 
 def read_weights(model_class: Any, card: Card, plan: Plan, **options: Any) -> torch.nn.Module:

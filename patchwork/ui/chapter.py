@@ -28,7 +28,7 @@ class Entry:
     title: str
 
 
-EARLY = {"encoders": ("attention",)}
+EARLY = {"encoders": ("attention",), "bridge": ("bridge",)}
 """Live demos shown in chapters that have no lesson yet."""
 
 CONTENTS = tuple(

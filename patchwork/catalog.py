@@ -17,7 +17,9 @@ DEFAULT = ROOT.parent / "models.yaml"
 BUNDLED = "bundled:"
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "nf4"]
-Capability = Literal["embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace", "train"]
+Capability = Literal[
+    "embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace", "train", "fusion"
+]
 
 
 def list_families() -> list[str]:

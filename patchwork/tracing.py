@@ -207,7 +207,12 @@ def compare_placeholders(watch: Watch, vectors: torch.Tensor) -> None:
     """`vectors` [T, D] as the decoder gets them: at the picture's places they should be the projector's, unchanged."""
     if watch.projected is not None and len(vectors) == len(watch.image):
         picture = vectors[watch.image.to(vectors.device)]
-        watch.replaced = int((picture == watch.projected.to(picture)).all(-1).sum())
+        written = watch.projected.to(picture)
+        if len(written) == len(picture):
+            watch.replaced = int((picture == written).all(-1).sum())
+        else:  # LLaVA-NeXT takes the patches of its padding out again, and ends each row with a vector of its own
+            known = {row.tobytes() for row in written.float().cpu().numpy()}
+            watch.replaced = sum(row.tobytes() in known for row in picture.float().cpu().numpy())
 
 
 class EndOfPass(LogitsProcessor):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -226,6 +227,12 @@ class ChatModel(Model):
     def locate_tokens(self, image: Image.Image) -> PatchGrid | None:
         """How the picture's tokens lie on it; None where they are no single grid, or where it is not known."""
         return None
+
+    def locate_square(self, image: Image.Image) -> PatchGrid | None:
+        """The same for a family whose one view is a square of tokens in reading order; None for several views."""
+        views = self.list_views(image)
+        side = math.isqrt(views[0].tokens)
+        return PatchGrid(side, side, views[0].region) if len(views) == 1 else None
 
     def memory_bytes(self) -> int:
         return count_bytes(self.model)

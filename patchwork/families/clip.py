@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from patchwork.families.protocol import Report
     from patchwork.plan import Plan
 
-CAPABILITIES = frozenset({"embed_image", "embed_text", "attention"})
+CAPABILITIES = frozenset({"embed_image", "embed_text", "attention", "fusion"})
 
 
 class Clip(ContrastiveModel):

@@ -49,11 +49,9 @@ class Idefics3(ChatModel):
     def count_image_tokens(self, image: Image.Image, max_tiles: int | None = None) -> int:
         return sum(view.tokens for view in self.list_views(image, max_tiles))
 
-    def locate_tokens(self, image: Image.Image) -> PatchGrid:
-        """One view is the whole picture, stretched to a square; the pixel shuffle keeps reading order."""
-        vision, factor = self.model.config.vision_config, self.model.config.scale_factor
-        side = vision.image_size // vision.patch_size // factor
-        return PatchGrid(side, side, (0.0, 0.0, float(image.width), float(image.height)))
+    def locate_tokens(self, image: Image.Image) -> PatchGrid | None:
+        """The pixel shuffle keeps reading order."""
+        return self.locate_square(image)
 
 
 def load(card: Card, plan: Plan, report: Report) -> Idefics3:

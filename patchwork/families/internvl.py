@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from patchwork.catalog import Card
-    from patchwork.families.protocol import Report
+    from patchwork.families.protocol import PatchGrid, Report
     from patchwork.plan import Plan
 
 CAPABILITIES = frozenset({"chat", "ground", "read_document", "trace"})
@@ -45,6 +45,10 @@ class InternVL(GroundingModel):
         columns, rows = arrange_tiles(image.size, tile, settings.min_patches, self.find_most(max_tiles))
         tiles = cut_evenly(image.size, columns, rows, (tile, tile), tokens) if columns * rows > 1 else []
         return [*tiles, see_whole(image.size, (tile, tile), tokens)]
+
+    def locate_tokens(self, image: Image.Image) -> PatchGrid | None:
+        """The pixel shuffle keeps reading order."""
+        return self.locate_square(image)
 
     def count_image_tokens(self, image: Image.Image, max_tiles: int | None = None) -> int:
         return sum(view.tokens for view in self.list_views(image, max_tiles))

@@ -45,11 +45,8 @@ class PaliGemma(GroundingModel):
     ) -> Iterator[str]:
         yield from super().chat(images, f"answer en {prompt}", max_new_tokens, stop)
 
-    def locate_tokens(self, image: Image.Image) -> PatchGrid:
-        """Every patch is one token; the picture is stretched to a square."""
-        vision = self.model.config.vision_config
-        side = vision.image_size // vision.patch_size
-        return PatchGrid(side, side, (0.0, 0.0, float(image.width), float(image.height)))
+    def locate_tokens(self, image: Image.Image) -> PatchGrid | None:
+        return self.locate_square(image)
 
 
 def load(card: Card, plan: Plan, report: Report) -> PaliGemma:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from patchwork.plan import Plan
 
 CAPABILITIES = frozenset(
-    {"embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace", "train"}
+    {"embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace", "train", "fusion"}
 )
 Report = Callable[[str, float | None], None]
 

@@ -28,7 +28,7 @@ class Entry:
     title: str
 
 
-EARLY = {"encoders": ("attention",), "bridge": ("bridge",)}
+EARLY = {"encoders": ("attention",)}
 """Live demos shown in chapters that have no lesson yet."""
 
 CONTENTS = tuple(

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from demos import ask, attention, bridge, ground, honesty, similarity, trace
+from demos import ask, attention, bridge, fusion, ground, honesty, kinds, similarity, trace
 from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
@@ -94,7 +94,20 @@ def test_trace(tmp_path):
     assert "".join(ast.literal_eval(text) for _, text in lines) == "".join(step.text for step in steps)
 
 
-@pytest.mark.parametrize("demo", [ask, attention, bridge, ground, honesty, similarity, trace])
+def test_fusion(tmp_path):
+    card = CATALOG.get("tiny-clip")
+    printed = ast.literal_eval(run_snippet(fusion, card, tmp_path))
+    assert printed == [way.row for way in run_demo(fusion, card, measure=False).ways]
+
+
+def test_kinds(tmp_path):
+    card = CATALOG.get("tiny-llava")
+    row, picture = map(int, re.findall(r"\d+", run_snippet(kinds, card, tmp_path)))
+    result = run_demo(kinds, card)
+    assert (row, picture) == (result.row, result.picture_places)
+
+
+@pytest.mark.parametrize("demo", [ask, attention, bridge, fusion, ground, honesty, kinds, similarity, trace])
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):
         ast.parse(demo.snippet(card))

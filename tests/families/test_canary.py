@@ -25,6 +25,8 @@ from patchwork.families.parts import find_parts
 from patchwork.families.protocol import CAPABILITIES, Grounding
 from patchwork.pool import Pool
 from patchwork.tiles import ALL_TILES
+from patchwork.trace import Trace
+from patchwork.tracing import trace_generation
 from tests.fakes import MACHINE
 from tests.families.test_encoders import read_eager
 from tests.tiny_models import BUILDERS, KINDS, load_tiny, make_card, shared_folder
@@ -146,6 +148,23 @@ def test_the_stream_says_what_plain_generation_says(name, monkeypatch):
     assert len(pieces) > 1, "it came in pieces"
 
 
+@pytest.mark.parametrize("name", [name for name in CHECKPOINTS if name.startswith("qwen_vl")])
+def test_two_answers_at_once_are_the_answers_one_after_the_other(name):
+    """transformers keeps Qwen's position offset on the model, where a second reader's picture would change it."""
+    model = load(name)
+    pictures = [Image.new("RGB", size, (200, 30, 40)) for size in ((60, 60), (150, 60))]
+    alone = ["".join(model.chat([picture], "What?", max_new_tokens=12)) for picture in pictures]
+    found = ["", ""]
+
+    def ask(who: int) -> None:
+        found[who] = "".join(model.chat([pictures[who]], "What?", max_new_tokens=12))
+
+    readers = [threading.Thread(target=ask, args=(who,)) for who in range(2)]
+    [reader.start() for reader in readers]
+    [reader.join(60) for reader in readers]
+    assert found == alone
+
+
 @pytest.mark.parametrize("name", checkpoints_with("read_document"))
 def test_a_page_is_read(name):
     model = load(name)
@@ -195,6 +214,38 @@ def read_siglip2(model) -> list[torch.Tensor]:
         )
     count = int(inputs["spatial_shapes"].prod())
     return [weights[0, :, :count, :count] for weights in seen.attentions]
+
+
+@pytest.mark.parametrize("name", checkpoints_with("trace"))
+def test_a_generation_can_be_traced(name):
+    model = load(name)
+    *_, trace = trace_generation(model, PICTURE, "What is this?", 3)
+    assert isinstance(trace, Trace) and len(trace.steps) == 3
+    assert trace.image_tokens == model.count_image_tokens(PICTURE)
+    assert 0 < trace.replaced <= trace.image_tokens
+    assert trace.row_error < 1e-4
+
+
+@pytest.mark.parametrize("name", checkpoints_with("trace"))
+def test_tokens_lie_where_the_family_says(name):
+    """A block painted on one place changes the projector's vector of that place most."""
+    model, blank = load(name), Image.new("RGB", (120, 120), (90, 90, 90))
+    grid = model.locate_tokens(blank)
+    if grid is None:
+        assert len(model.list_views(blank)) > 1, "one view has one grid"
+        return
+    projector, seen = find_parts(model.model).projector, []
+    projector.register_forward_hook(lambda module, given, output: seen.append(output.detach().flatten(0, -2)))
+    x1, y1, x2, y2 = grid.region
+    width, height = (x2 - x1) / grid.columns, (y2 - y1) / grid.rows
+    for row, column in [(0, 0), (0, grid.columns - 1), (grid.rows - 1, 0)]:
+        painted = blank.copy()
+        left, top = round(x1 + column * width), round(y1 + row * height)
+        painted.paste((255, 0, 0), (left, top, round(left + width), round(top + height)))
+        with torch.inference_mode():
+            [model.model(**model.prepare([picture], "Hi")) for picture in (blank, painted)]
+        change = (seen[-1] - seen[-2]).norm(dim=-1)
+        assert divmod(int(change.argmax()), grid.columns) == (row, column)
 
 
 @pytest.mark.parametrize("name", checkpoints_with("attention"))
@@ -305,6 +356,13 @@ def read_views(model, picture: Image.Image, max_tiles: int | None) -> np.ndarray
     return first * 255
 
 
+def read_grid(model, picture: Image.Image, max_tiles: int | None) -> list[tuple[int, int]]:
+    """(width, height) in pixels of views that come in patches."""
+    inputs, vision = model.prepare([picture], "", max_tiles), model.model.config.vision_config
+    grids = inputs["image_grid_thw"][:, 1:] if "image_grid_thw" in inputs else inputs["spatial_shapes"]
+    return [(columns * vision.patch_size, rows * vision.patch_size) for rows, columns in grids.tolist()]
+
+
 @pytest.mark.parametrize("name", checkpoints_with(*SPOKEN))
 def test_a_view_shows_the_part_of_the_picture_that_it_names(name):
     """Brightness is the place on the picture, so the middle of a view tells where it lies."""
@@ -317,6 +375,7 @@ def test_a_view_shows_the_part_of_the_picture_that_it_names(name):
             for max_tiles in (None, ALL_TILES):
                 pixels, views = read_views(model, picture, max_tiles), model.list_views(picture, max_tiles)
                 if pixels is None:
+                    assert read_grid(model, picture, max_tiles) == [view.size for view in views]
                     continue
                 assert len(pixels) == len(views)
                 for shown, view in zip(pixels, views, strict=True):

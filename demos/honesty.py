@@ -21,7 +21,7 @@ from patchwork.ui.page import Page
 from patchwork.ui.panel import live_panel
 
 NAME = "honesty"
-TITLE = "Is the map an explanation?"
+TITLE = "Honesty"
 PASSES = 2 + (1 + RANDOM_ORDERS + UNTRAINED) * (STEPS - 1)
 ABOUT = (
     "Three checks of an attention map: the same map from the same architecture before any training, patches where the "
@@ -352,7 +352,7 @@ def snippet(card) -> str:
 
 def build(page: Page) -> None:
     with gr.Column(elem_classes="pw-panel"):
-        gr.HTML(f'<h3 class="pw-panel-title">{TITLE}</h3><p class="pw-panel-about">{ABOUT}</p>')
+        gr.HTML(f'<h3 class="pw-panel-title">Is the map an explanation?</h3><p class="pw-panel-about">{ABOUT}</p>')
         with gr.Row():
             method = gr.Dropdown(METHODS, value="raw", label="Map to check", min_width=180)
             text = gr.Textbox("a yellow ring", label="Text whose score is watched (may be empty)", max_lines=1)

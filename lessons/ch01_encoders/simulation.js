@@ -5,6 +5,7 @@ const {clamp, formatCount, formatTimes, find, pick} = Patchwork;
 /* Width and depth of CLIP ViT-L/14, whose cost the simulation shows. */
 const MODEL = {width: 1024, depth: 24, mlp: 4096};
 const CHANNELS = 3;
+const LARGEST = 896;
 const REFERENCE = {patch: 14, side: 224, cls: true};
 
 /* Multiplications and additions of one picture through the encoder: cutting out and projecting the patches, then per
@@ -46,7 +47,7 @@ function draw(random) {
 
 function mountPatchify(root, sim) {
   const {state} = sim;
-  let square = Patchwork.drawDefault();
+  let square = Patchwork.drawDefault(LARGEST);
   let scaled = null;
   let chosen = 0;
 
@@ -152,7 +153,7 @@ function mountPatchify(root, sim) {
     if (chosen + step >= 0 && chosen + step < patches) chosen += step;
     tell();
   });
-  Patchwork.watchPicture((next) => { square = next; rescale(); tell(); });
+  Patchwork.watchPicture((next) => { square = Patchwork.cropSquare(next, LARGEST); rescale(); tell(); });
 }
 
 Patchwork.register("encoders", {start: {patch: 14, side: 224, cls: true}, facts, draw, mount: mountPatchify});

@@ -74,9 +74,14 @@
   /* The colour code of the course, as the theme has it now. */
   const COLOURS = ["visual", "visual-soft", "text", "text-soft", "output", "output-soft", "frozen", "trainable", "ink",
     "muted", "line", "edge", "surface", "sunken", "paper"];
+  const known = {};
   const readColours = (element) => {
-    const style = getComputedStyle(element);
-    return Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(`--pw-${name}`).trim()]));
+    const theme = document.body.className;
+    if (!known[theme]) {
+      const style = getComputedStyle(element);
+      known[theme] = Object.fromEntries(COLOURS.map((name) => [name, style.getPropertyValue(`--pw-${name}`).trim()]));
+    }
+    return known[theme];
   };
 
   /* Range inputs with `data-name`: `onInput(name, number)`; their <output data-of> shows `show[name](number)`. */
@@ -96,12 +101,13 @@
   };
 
   /* A canvas as wide as its place and sharp on every screen; `draw(context, width, height)` in CSS pixels. It draws
-     again when its size or the theme changes. */
+     again when its size or the theme changes. The width comes from the observer, 0 while hidden: asking the page for it
+     at each step of a slider would have the whole page laid out anew. */
   const fitCanvas = (canvas, heightFor, draw) => {
     const context = canvas.getContext("2d");
+    let width = 0;
     const redraw = () => {
-      const width = Math.floor(canvas.parentElement.clientWidth);
-      if (!width || isHidden(canvas)) return;
+      if (!width) return;
       const height = heightFor(width);
       const scale = Math.min(window.devicePixelRatio || 1, 2);
       if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -113,7 +119,7 @@
       context.clearRect(0, 0, width, height);
       draw(context, width, height);
     };
-    new ResizeObserver(redraw).observe(canvas.parentElement);
+    new ResizeObserver(([place]) => { width = Math.floor(place.contentRect.width); redraw(); }).observe(canvas.parentElement);
     new MutationObserver(redraw).observe(document.body, {attributes: true, attributeFilter: ["class"]});
     return redraw;
   };

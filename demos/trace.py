@@ -152,10 +152,11 @@ def draw_token(numbered: tuple[int, Step]) -> str:
 def draw_prompt(trace: Trace) -> str:
     """The row that the decoder reads: the placeholder's places are filled with projected patches."""
     words = "".join(draw_word(word, trace) for word in trace.prompt)
+    rest = "" if trace.replaced == trace.image_tokens else " The others are line ends, or were resized after it."
     return (
         f'<section class="pw-trace-part"><h4>What the decoder read: {trace.prompt_tokens} places</h4>'
         f'<p class="pw-row">{words}</p><p class="pw-explain">{trace.replaced} of {trace.image_tokens} placeholders '
-        "held the projector’s output, number for number, when the decoder read them.</p></section>"
+        f"held the projector’s output, number for number, when the decoder read them.{rest}</p></section>"
     )
 
 
@@ -238,7 +239,7 @@ def show_recording(path: str | None) -> str:
 
 def snippet(card) -> str:
     """A stand-alone program that does the same: each token, and the last layer's attention on the picture."""
-    options = ", do_image_splitting=False" if card.family == "idefics3" else ""
+    options = ", do_image_splitting=False" if card.family in ("idefics3", "smolvlm2") else ""
     return f'''import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor

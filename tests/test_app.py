@@ -13,7 +13,19 @@ from app import Options, build_app, parse_options
 from patchwork.errors import Problem
 
 ROOT = Path(app.__file__).parent
-ENDPOINTS = {"ask", "attention", "bridge", "fusion", "ground", "honesty", "kinds", "similarity", "trace", "train"}
+ENDPOINTS = {
+    "ask",
+    "attention",
+    "bridge",
+    "fusion",
+    "ground",
+    "honesty",
+    "instructions",
+    "kinds",
+    "similarity",
+    "trace",
+    "train",
+}
 
 
 @pytest.fixture(scope="module")

@@ -41,13 +41,14 @@ def live_panel(
     page: Page,
     controls: Mapping[str, gr.components.Component],
     picks: tuple[str, dict[str, gr.components.Component]] | None = None,
-    beside: bool = False,
+    beside: bool | str = False,
 ) -> gr.HTML:
     """Everything around a demo's own `controls` (input field → component, already placed in this panel).
 
     `picks` = (script of the output, components): where the script triggers `pick` with a patch, the components "patch"
     and "query" are set and the demo runs again. Without components the script works in the browser alone.
-    `beside`: a second checkpoint may answer the same request beside the first. Returns the output.
+    `beside`: a second checkpoint may answer the same request beside the first; its id, where one is chosen already.
+    Returns the output.
     """
     names, components, turns = list(controls), list(controls.values()), take_turns(demo)
     cards = picker.list_choices(demo, page)
@@ -64,11 +65,11 @@ def live_panel(
         )
         other = gr.Dropdown(
             [(ALONE, ""), *cards],
-            value="",
+            value=beside if isinstance(beside, str) else "",
             label=f"Beside it, for {demo.TITLE.lower()}",
             scale=3,
             min_width=220,
-            visible=beside,
+            visible=bool(beside),
             elem_id=f"pw-{demo.NAME}-beside",
         )
         run = gr.Button(

@@ -309,7 +309,7 @@ def read_patches(model: Any, picture: Image.Image) -> torch.Tensor:
 # ---- stored modules
 
 
-FOLDER = Path(__file__).parent / "tiny" / "weights" / "fusion"
+FOLDER = Path(__file__).parent / "fusion_weights"
 ANEW = "train them with python -m patchwork.fusion_training"
 
 

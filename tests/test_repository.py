@@ -11,7 +11,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 FILES = [ROOT / name for name in TRACKED.split("\0") if name and (ROOT / name).is_file()]
-LARGE_ALLOWED = ("demos/recordings/", "patchwork/tiny/weights/", "docs/")
+LARGE_ALLOWED = ("demos/recordings/", "patchwork/tiny/weights/", "patchwork/fusion_weights/", "docs/")
 # Written in pieces so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile(
     "|".join([r"(?<![\w.])/" + r"work/\w", r"(?<![\w.])/" + r"root/\w", r"/" + r"home/\w+/", r"/" + r"Users/\w+/"])

@@ -111,9 +111,9 @@ function mountAlign(root, sim) {
     context.beginPath();
     context.arc(...centre, radius, 0, 7);
     context.stroke();
-    VISION.forEach((start, index) => paintPair(context, colours, place(start + state.angle, radius - 36, centre), place(LANGUAGE[state.wrong ? WRONG[index] : index], radius, centre)));
+    VISION.forEach((start, index) => paintPair(context, colours, place(start + state.angle, radius - 32, centre), place(LANGUAGE[state.wrong ? WRONG[index] : index], radius, centre)));
     LANGUAGE.forEach((word, index) => paintWord(context, colours, index, place(word, radius, centre), place(word, radius + 24, centre)));
-    VISION.forEach((start, index) => paintPatch(context, colours, index, read[index] === index, place(start + state.angle, radius - 36, centre)));
+    VISION.forEach((start, index) => paintPatch(context, colours, index, read[index] === index, place(start + state.angle, radius - 32, centre)));
     context.textAlign = "start";
     context.textBaseline = "alphabetic";
   }
@@ -139,7 +139,7 @@ function mountAlign(root, sim) {
 
   /* Filled when the nearest word is the patch's own, pale when not. */
   function paintPatch(context, colours, index, right, [x, y]) {
-    const [wide, high] = [38, 22];
+    const [wide, high] = [36, 20];
     context.fillStyle = right ? colours.visual : colours["visual-soft"];
     context.fillRect(x - wide / 2, y - high / 2, wide, high);
     context.strokeStyle = colours.visual;
@@ -187,8 +187,8 @@ function mountAlign(root, sim) {
     find(root, "right").textContent = `${known.right} of ${WORDS.length}`;
     find(root, "slope").textContent = slope(state).toFixed(4);
     find(root, "places").textContent = formatCount(known.places);
-    find(root, "matrix").textContent = `${formatCount(known.matrix)} parameters`;
-    find(root, "mlp").textContent = `${formatCount(known.mlp)} parameters`;
+    find(root, "matrix").textContent = `${known.matrix.toLocaleString("en")} parameters`;
+    find(root, "mlp").textContent = `${known.mlp.toLocaleString("en")} parameters`;
     find(root, "say").textContent = describe(known);
     redrawPlane();
     redrawCurve();

@@ -192,7 +192,7 @@ function mountWays(root, sim) {
     find(root, "row-length").textContent = formatCount(known.row);
     find(root, "pairs").textContent = formatCount(known.pairs);
     find(root, "added").textContent = formatCount(known.added);
-    find(root, "placing").hidden = state.way !== "interleaved";
+    find(root, "placing").style.display = state.way === "interleaved" ? "" : "none";
     root.querySelector("output[data-of=side]").textContent = `${state.side} px, ${formatCount(known.patches)} patches`;
     redraws.forEach((redraw) => redraw());
   }

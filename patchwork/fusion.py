@@ -310,6 +310,8 @@ def read_patches(model: Any, picture: Image.Image) -> torch.Tensor:
 
 
 FOLDER = Path(__file__).parent / "fusion_weights"
+"""One folder for each encoder that modules were trained on, named by the encoder's hash."""
+
 ANEW = "train them with python -m patchwork.fusion_training"
 
 
@@ -322,6 +324,10 @@ def hash_weights(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def find_folder(tower: nn.Module, folder: Path = FOLDER) -> Path:
+    return folder / hash_weights(tower)[:12]
+
+
 @dataclass
 class Stored:
     """The four trained modules, their words, and what training wrote about them."""
@@ -332,31 +338,31 @@ class Stored:
 
 
 def save(folder: Path, models: dict[str, FusionModel], words: Words, tower: nn.Module, report: dict) -> None:
-    """Half precision; `report` and the tower's hash beside them."""
+    """Half precision, in the encoder's own folder; `report` beside them."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
+    place = find_folder(tower, folder)
+    place.mkdir(parents=True, exist_ok=True)
     for kind, model in models.items():
         weights = {name: weight.detach().to(torch.float16).contiguous() for name, weight in model.state_dict().items()}
-        save_file(weights, folder / f"{kind}.safetensors")
+        save_file(weights, place / f"{kind}.safetensors")
     shape = asdict(next(iter(models.values())).shape)
     text = json.dumps({"tower": hash_weights(tower), "shape": shape, "words": words.words, "report": report}, indent=1)
-    (folder / "fusion.json").write_text(text + "\n", encoding="utf-8")
+    (place / "fusion.json").write_text(text + "\n", encoding="utf-8")
 
 
 def load(tower: nn.Module, folder: Path = FOLDER) -> Stored:
-    """Fresh modules for one call, in float32. Raises `Problem` when they were trained on another tower."""
+    """Fresh modules for one call, in float32. Raises `Problem` when none were trained on this tower."""
     from safetensors.torch import load_file
 
+    place = find_folder(tower, folder)
     try:
-        about = json.loads((folder / "fusion.json").read_text(encoding="utf-8"))
+        about = json.loads((place / "fusion.json").read_text(encoding="utf-8"))
     except OSError:
-        raise Problem(f"The four fusion modules are missing; {ANEW}.") from None
-    if about["tower"] != hash_weights(tower):
-        raise Problem(f"The four fusion modules were trained on another encoder than this one; {ANEW}.")
+        raise Problem(f"No fusion modules were trained on this encoder; {ANEW}.") from None
     models = {}
     for kind in KINDS:
         model = FusionModel(kind, Shape(**about["shape"]))
-        model.load_state_dict({k: v.float() for k, v in load_file(folder / f"{kind}.safetensors").items()})
+        model.load_state_dict({name: w.float() for name, w in load_file(place / f"{kind}.safetensors").items()})
         models[kind] = model.eval()
     return Stored(models, Words(about["words"]), about["report"])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from patchwork.bridges import count_bridges
-from patchwork.fusion import FOLDER, KINDS, FusionModel, Shape, inspect
+from patchwork.fusion import KINDS, FusionModel, Shape, find_folder, inspect
 from patchwork.fusion_training import load_tower
 from patchwork.lessons import load_chapters
 from patchwork.tiny import WEIGHTS
@@ -53,8 +53,8 @@ def test_the_simulation_counts_what_the_modules_do(counted, kind, before):
 
 
 def test_the_small_model_of_the_simulation_is_the_shipped_one():
-    shape = json.loads((FOLDER / "fusion.json").read_text())["shape"]
-    config = load_tower(WEIGHTS / "clip").config
+    tower = load_tower(WEIGHTS / "clip")
+    shape, config = json.loads((find_folder(tower) / "fusion.json").read_text())["shape"], tower.config
     assert shape == asdict(Shape(config.hidden_size, shape["patches"], shape["vocabulary"], longest=shape["longest"]))
     assert shape["vision"] == 192 and shape["patches"] == (config.image_size // config.patch_size) ** 2
     assert config.patch_size == PATCH

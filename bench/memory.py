@@ -31,7 +31,7 @@ MARKS = ("<!-- measured -->", "<!-- end -->")
 PRECISIONS = ("bf16", "fp32", "int8", "nf4")
 ENCODER_PRECISIONS = ("bf16", "fp32")
 DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
-NEW_TOKENS = 16
+NEW_TOKENS = 4
 TEXT = 32  # tokens of the question
 
 
@@ -187,8 +187,13 @@ def build(name: str, folder: Path, stored: str) -> tuple[int, int]:
     from patchwork.quantize import count_unquantized
 
     kind, config_kind, settings, _ = MODELS[name]
-    torch.set_default_dtype(getattr(torch, DTYPES[stored]))
-    model = getattr(transformers, kind)(getattr(transformers, config_kind)(**settings))
+    with torch.device("meta"):
+        model = getattr(transformers, kind)(getattr(transformers, config_kind)(**settings))
+    model = model.to(getattr(torch, DTYPES[stored])).to_empty(device="cpu")
+    model.tie_weights()
+    noise = 0.02 * torch.randn(1 << 20)
+    for weight in model.parameters():  # one piece of noise again and again: drawing two billion numbers takes minutes
+        weight.data.copy_(noise.repeat(-(-weight.numel() // noise.numel()))[: weight.numel()].view_as(weight))
     model.save_pretrained(folder)
     return sum(weight.numel() for weight in model.parameters()), count_unquantized(model)
 
@@ -354,12 +359,16 @@ def fit(rows: list[dict]) -> Constants:
     converted = np.array([WIDTH[r["precision"]] * r["parameters"] * (r["precision"] != r["stored"]) for r in plain])
     anonymous = np.array([row["anonymous_bytes"] for row in plain]) - converted
     start, work = solve(np.stack([np.ones_like(size), size], 1), anonymous, weights)
-    file = np.array([row["file_bytes"] for row in plain])
-    stored = np.array([WIDTH[row["stored"]] for row in plain]) * size
-    libraries, touched = solve(np.stack([np.ones_like(size), stored], 1), file, weights)
+    mapped = [row for row in plain if row["precision"] == row["stored"]]
+    file = np.array([row["file_bytes"] for row in mapped])
+    stored = np.array([float(WIDTH[row["stored"]] * row["parameters"]) for row in mapped])
+    ones = np.ones_like(stored)
+    libraries, touched = solve(np.stack([ones, stored], 1), file, np.array([1 / total(row) for row in mapped]))
     copied, unpacked = {}, {}
     for precision in ("int8", "nf4"):
-        part = [row for row in rows if row["precision"] == precision and row["copy"]]
+        part = [row for row in rows if row["precision"] == precision]
+        if not part:
+            continue
         quantized = np.array([[float(row["parameters"] - row["unquantized"])] for row in part])
         beside = np.array([libraries + 2 * touched * row["unquantized"] for row in part])
         weight = np.array([1 / total(row) for row in part])
@@ -379,11 +388,15 @@ def total(row: dict) -> int:
 
 
 def leave_one_out(rows: list[dict]) -> list[tuple[dict, Memory]]:
-    """Each row with the prediction of constants that were fitted without its model."""
+    """Each row with the prediction of constants that were fitted without its model; where no other model was measured
+    in that precision, nothing can be said."""
     rows = [row for row in rows if row["copy"]]
     found = []
     for row in rows:
-        constants = fit([other for other in rows if other["name"] != row["name"]])
+        others = [other for other in rows if other["name"] != row["name"]]
+        if row["precision"] not in {other["precision"] for other in others}:
+            continue
+        constants = fit(others)
         facts = (row["parameters"], row["unquantized"], row["stored"], row["precision"])
         found.append((row, estimate_on_cpu(*facts, constants)))
     return found

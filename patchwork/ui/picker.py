@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from patchwork.errors import Problem
-from patchwork.hub import is_cached
+from patchwork.hub import is_cached, is_reachable
 from patchwork.plan import format_bytes
 
 if TYPE_CHECKING:
@@ -55,4 +55,7 @@ def describe_choice(card: Card, page: Page) -> str:
         return plan.reason
     if not plan.cached and page.offline:
         return f"{plan.sentence()}. It is not on this machine, and the page is offline."
-    return f"{plan.sentence()}, about {format_bytes(plan.held_bytes)} of memory, on {plan.device}."
+    if not plan.cached and not is_reachable():
+        return f"{plan.sentence()}. It is not on this machine, and there is no network now."
+    licence = f" Accept its licence first, at huggingface.co/{card.repo}." if card.gated and not plan.cached else ""
+    return f"{plan.sentence()}, about {format_bytes(plan.held_bytes)} of memory, on {plan.device}.{licence}"

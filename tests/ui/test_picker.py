@@ -1,0 +1,59 @@
+"""Which checkpoint answers: a preloaded one before the bundled one, and one true line about what pressing Run means."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from patchwork.catalog import Catalog
+from patchwork.pool import Pool
+from patchwork.ui import picker
+from tests.fakes import MACHINE, Loader, make_card
+
+DEMO = SimpleNamespace(NAME="ask", TITLE="Ask", NEEDS=frozenset({"chat"}))
+BUNDLED = make_card("tiny", capabilities=["chat"])
+SMALL = make_card("small", repo="someone/small", capabilities=["chat"], recommended_for=["ask"])
+GATED = make_card("gated", repo="someone/gated", capabilities=["chat"], gated=True)
+HUGE = make_card("huge", 10**12, repo="someone/huge", capabilities=["chat"])
+
+
+@pytest.fixture
+def cached(monkeypatch) -> set[str]:
+    """Ids of the checkpoints that are on this machine."""
+    found: set[str] = set()
+    for module in ("patchwork.ui.picker", "patchwork.pool"):
+        monkeypatch.setattr(f"{module}.is_cached", lambda card: card.bundled or card.id in found)
+    return found
+
+
+def make_page(offline: bool = False) -> SimpleNamespace:
+    pool = Pool(Catalog([BUNDLED, SMALL, GATED, HUGE]), MACHINE, load=Loader())
+    return SimpleNamespace(catalog=pool.catalog, pool=pool, offline=offline)
+
+
+def test_a_preloaded_checkpoint_is_the_default_else_the_bundled_one(cached):
+    assert picker.choose_default(DEMO, make_page()) == "tiny"
+    assert picker.recommend(DEMO, make_page()) is SMALL
+    cached.add("small")
+    assert picker.choose_default(DEMO, make_page()) == "small"
+    assert picker.recommend(DEMO, make_page()) is None
+
+
+def test_one_that_does_not_fit_is_never_the_default(cached):
+    cached.add("huge")
+    assert picker.choose_default(DEMO, make_page()) == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("card", "offline", "reachable", "words"),
+    [
+        (BUNDLED, False, True, "answers at once"),
+        (SMALL, False, True, "of memory, on cpu"),
+        (SMALL, True, True, "the page is offline"),
+        (SMALL, False, False, "there is no network now"),
+        (GATED, False, True, "Accept its licence first, at huggingface.co/someone/gated"),
+        (HUGE, False, True, "which fits, or raise --budget"),
+    ],
+)
+def test_one_line_says_what_run_means(cached, monkeypatch, card, offline, reachable, words):
+    monkeypatch.setattr(picker, "is_reachable", lambda: reachable)
+    assert words in picker.describe_choice(card, make_page(offline))

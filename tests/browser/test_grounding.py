@@ -9,15 +9,11 @@ from playwright.sync_api import expect
 SLOW = 30_000
 
 
-def drag(page, canvas, start, end) -> None:
-    """From one share of the canvas to another."""
-    canvas.scroll_into_view_if_needed()
+def drag(canvas, start, end) -> None:
+    """From one share of the canvas to another; Playwright waits until the canvas stands still."""
     bounds = canvas.bounding_box()
-    places = [(bounds["x"] + bounds["width"] * x, bounds["y"] + bounds["height"] * y) for x, y in (start, end)]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    page.mouse.move(*places[1], steps=4)
-    page.mouse.up()
+    places = [{"x": bounds["width"] * x, "y": bounds["height"] * y} for x, y in (start, end)]
+    canvas.drag_to(canvas, source_position=places[0], target_position=places[1])
 
 
 def test_one_box_in_every_convention(page, open_chapter):
@@ -43,14 +39,15 @@ def test_the_overlap_follows_the_readers_box_without_the_model(page, open_chapte
     pad, output = page.locator("#pw-ground-pad canvas"), page.locator("#pw-ground-output")
     expect(page.locator(".pw-coords [data-part='where']")).to_contain_text("512 × 512 px", timeout=SLOW)
     region = page.locator("#pw-ground-region textarea, #pw-ground-region input")
-    drag(page, pad, (0.4, 0.3), (0.8, 0.8))
+    pad.focus()
+    page.keyboard.press("ArrowRight")
     expect(region).to_have_value(re.compile(r"\d+, \d+, \d+, \d+"), timeout=SLOW)
     page.locator("#pw-ground-run").click()
     expect(output.locator(".pw-answerer")).to_be_visible(timeout=SLOW)
     overlap = output.locator(".pw-overlap").first
     expect(overlap).to_have_text(re.compile(r"\d\.\d\d"))
     before = overlap.inner_text()
-    drag(page, pad, (0.2, 0.1), (0.3, 0.2))
+    drag(pad, (0.2, 0.1), (0.3, 0.2))
     expect(overlap).not_to_have_text(before)
 
 

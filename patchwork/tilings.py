@@ -46,7 +46,7 @@ def lay_out_llava(size: Size) -> Layout:
     return Layout((View(region, (336, 336), 576, overview=True),))
 
 
-# ---- UReader (Ye et al. 2023): of all grids of at most twenty cells, the one whose shape and size overlap the page most
+# ---- UReader (Ye et al. 2023): of all grids of at most twenty cells, the one nearest to the page in shape, then size
 
 CROP, MOST_CELLS, QUERIES = 224, 20, 65
 """65: the 64 queries of the abstractor and one end mark, for every crop and for the overview."""

@@ -17,6 +17,7 @@ ENDPOINTS = {
     "ask",
     "attention",
     "bridge",
+    "document",
     "fusion",
     "ground",
     "honesty",

@@ -6,7 +6,8 @@ import re
 
 from playwright.sync_api import expect
 
-SLOW = 30_000
+SLOW = 60_000
+"""The first run loads a model, and the machine may be busy."""
 
 
 def drag(canvas, start, end) -> None:

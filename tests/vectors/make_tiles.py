@@ -13,8 +13,8 @@ from pathlib import Path
 FILE = Path(__file__).with_name("tiles.json")
 KNOWN = [(336, 336), (1000, 1400), (1240, 1754), (224, 224), (2048, 512), (512, 2048), (448, 448), (896, 896)]
 COUNT = 240
-ANCHORS = """1x1 1x2 2x1 1x3 3x1 1x4 2x2 4x1 1x5 5x1 1x6 2x3 3x2 6x1 1x7 7x1 1x8 2x4 4x2 8x1 1x9 3x3 9x1 1x10 2x5 5x2 10x1
-1x11 11x1 2x6 3x4 4x3 6x2 2x7 7x2 3x5 5x3 2x8 4x4 8x2 2x9 3x6 6x3 9x2 2x10 4x5 5x4 10x2"""
+ANCHORS = """1x1 1x2 2x1 1x3 3x1 1x4 2x2 4x1 1x5 5x1 1x6 2x3 3x2 6x1 1x7 7x1 1x8 2x4 4x2 8x1 1x9 3x3 9x1 1x10 2x5 5x2
+10x1 1x11 11x1 2x6 3x4 4x3 6x2 2x7 7x2 3x5 5x3 2x8 4x4 8x2 2x9 3x6 6x3 9x2 2x10 4x5 5x4 10x2"""
 """Rows × columns, in the order of UReader/configs/sft/release.yaml."""
 
 

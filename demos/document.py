@@ -362,7 +362,7 @@ def build(page: Page) -> None:
                 label="A page: PDF or picture",
                 file_types=[".pdf", "image"],
                 type="filepath",
-                height=110,
+                height=150,
                 elem_id="pw-document-file",
             )
             with gr.Column(min_width=200):

@@ -37,13 +37,20 @@ def choose_default(demo: Demo, page: Page) -> str:
     if not cards:
         raise Problem(f"No checkpoint in the list can do what {demo.TITLE!r} needs.")
     ready = (card for card in cards if not card.bundled and is_cached(card) and page.pool.plan(card).fits)
-    return next(ready, cards[0]).id
+    # where nothing that is bundled can do it, the recommended one stands first, though it is not here yet
+    first = cards if cards[0].bundled else [*list_recommended(demo, page), *cards]
+    return next(ready, first[0]).id
 
 
 def recommend(demo: Demo, page: Page) -> Card | None:
-    """The real checkpoint that the panel offers with one button, when it is not the choice already."""
-    cards = [card for card in page.catalog.offering(demo.NEEDS) if demo.NAME in card.recommended_for]
-    return cards[0] if cards and cards[0].id != choose_default(demo, page) else None
+    """The real checkpoint that the panel offers with one button, unless it is the choice and on this machine."""
+    cards = list_recommended(demo, page)
+    here = cards and cards[0].id == choose_default(demo, page) and is_cached(cards[0])
+    return cards[0] if cards and not here else None
+
+
+def list_recommended(demo: Demo, page: Page) -> list[Card]:
+    return [card for card in page.catalog.offering(demo.NEEDS) if demo.NAME in card.recommended_for]
 
 
 def describe_choice(card: Card, page: Page) -> str:

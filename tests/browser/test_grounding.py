@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 SLOW = 60_000
-"""The first run loads a model, and the machine may be busy."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """What the first run of a model would import, so that no test waits for that."""
+    from transformers import AutoProcessor, LlavaForConditionalGeneration  # noqa: F401
 
 
 def drag(canvas, start, end) -> None:

@@ -1,6 +1,7 @@
 """The document demo on a real (tiny, random) tiling model, and on scripted ones for what they write."""
 
 import ast
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -11,7 +12,9 @@ from patchwork.catalog import load_catalog
 from patchwork.errors import Problem
 from patchwork.families.protocol import Model
 from patchwork.plan import make_plan
+from patchwork.pool import Pool
 from patchwork.tiles import View
+from patchwork.ui import picker
 from tests.fakes import MACHINE, make_card
 from tests.tiny_models import load_tiny, shared_folder
 
@@ -107,6 +110,13 @@ def test_bad_input_is_refused():
     for fields in ({"tiles": 17}, {"tiles": -1}, {"question": "x" * 2001}):
         with pytest.raises(ValidationError):
             document.Inputs(picture=PAGE, **fields)
+
+
+def test_the_panel_begins_with_a_checkpoint_that_answers_questions_and_offers_it():
+    page = SimpleNamespace(catalog=load_catalog(), pool=Pool(load_catalog(), MACHINE, offline=True))
+    chosen = picker.choose_default(document, page)
+    assert "document" in page.catalog.get(chosen).recommended_for
+    assert picker.recommend(document, page).id == chosen
 
 
 def test_every_reading_card_has_a_snippet_and_one_is_recommended():

@@ -128,8 +128,19 @@ def lay_out(figure: str, inputs: Inputs, words: str) -> str:
     return f'<div class="pw-result">{figure}<div>{asked}{words}</div></div>'
 
 
+TEMPLATE = """content = [{"type": "image"}, {"type": "text", "text": question}]
+text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)"""
+
+NO_TEMPLATE = {  # families whose model pages write the prompt out
+    "blip2": 'text = f"Question: {question} Answer:"',
+    "kosmos2": 'text = f"Question: {question} Answer:"',
+    "paligemma": 'text = f"<image>answer en {question}"',
+}
+
+
 def snippet(card) -> str:
     """A stand-alone program that does the same."""
+    prompt = NO_TEMPLATE.get(card.family, TEMPLATE)
     options = ", do_image_splitting=False" if card.family in ("idefics3", "smolvlm2") else ""
     return f'''import torch
 from PIL import Image
@@ -141,8 +152,7 @@ processor = AutoProcessor.from_pretrained(MODEL)
 
 image = Image.open("picture.png").convert("RGB")
 question = "What is in the picture?"
-content = [{{"type": "image"}}, {{"type": "text", "text": question}}]
-text = processor.apply_chat_template([{{"role": "user", "content": content}}], add_generation_prompt=True)
+{prompt}
 inputs = processor(images=image, text=text, return_tensors="pt"{options})
 with torch.inference_mode():
     tokens = model.generate(**inputs, max_new_tokens={MOST_TOKENS}, do_sample=False)

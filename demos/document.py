@@ -337,7 +337,7 @@ print(processor.decode(tokens[0, {start}:], skip_special_tokens=True))
 
 
 def open_upload(path: str | None, number: float | None) -> tuple:
-    """An uploaded PDF or picture → (the page for the tray, the page picker, what to say)."""
+    """An uploaded PDF or picture → (the page for the tray, the page picker, what to say). None: a new file, page 1."""
     if not path:
         return gr.skip(), gr.Number(visible=False), ""
     try:
@@ -349,7 +349,8 @@ def open_upload(path: str | None, number: float | None) -> tuple:
     except Problem as problem:
         return gr.skip(), gr.skip(), draw.draw_problem(str(problem))
     told = f'<p class="pw-explain">Page {wanted} of {pages} is now your picture, in every chapter.</p>'
-    return picture, gr.Number(visible=pages > 1, maximum=pages), told
+    first = {} if number else {"value": 1}
+    return picture, gr.Number(visible=pages > 1, maximum=pages, **first), told
 
 
 def build(page: Page) -> None:
@@ -369,7 +370,7 @@ def build(page: Page) -> None:
                 number = gr.Number(1, label="Page", precision=0, minimum=1, visible=False, elem_id="pw-document-page")
                 told = gr.HTML("", elem_id="pw-document-told")
         opened = {"show_progress": "hidden", "api_visibility": "private"}
-        file.upload(lambda path: open_upload(path, 1), file, [page.picture, number, told], **opened)
+        file.upload(lambda path: open_upload(path, None), file, [page.picture, number, told], **opened)
         number.submit(open_upload, [file, number], [page.picture, number, told], **opened)
         number.input(open_upload, [file, number], [page.picture, number, told], trigger_mode="always_last", **opened)
         with gr.Row():

@@ -345,9 +345,12 @@ function mountDocuments(root, sim) {
       context.lineWidth = 2;
       context.strokeRect(x1, y1, x2 - x1, y2 - y1);
       if (regions.length < 2) return;
+      const [left, top] = [max(x1, place.left), max(y1, place.top)];
       context.fillStyle = colours.visual;
+      context.fillRect(left, top, 20, 17);
+      context.fillStyle = colours.surface;
       context.font = "600 12px 'IBM Plex Sans', system-ui, sans-serif";
-      context.fillText(String(index + 1), max(x1, place.left) + 5, max(y1, place.top) + 15);
+      context.fillText(String(index + 1), left + 4, top + 13);
     });
     if (!layout.seen) return;
     context.fillStyle = "rgba(20, 18, 15, 0.6)";

@@ -3,6 +3,7 @@
 import ast
 from types import SimpleNamespace
 
+import pypdfium2
 import pytest
 from PIL import Image
 from pydantic import ValidationError
@@ -104,6 +105,20 @@ def test_a_checkpoint_is_only_asked_what_it_can_do():
     model.reads = frozenset({"question"})
     with pytest.raises(Problem, match="type one"):
         run(model)
+
+
+def test_an_uploaded_pdf_becomes_the_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(document, "get_upload_folder", lambda: str(tmp_path))
+    pdf = pypdfium2.PdfDocument.new()
+    pdf.new_page(300, 100)
+    pdf.new_page(100, 300)
+    pdf.save(tmp_path / "two.pdf")
+    picture, number, told = document.open_upload(str(tmp_path / "two.pdf"), None)
+    assert picture.width > picture.height and number.maximum == 2 and number.value == 1 and "Page 1 of 2" in told
+    picture, _, told = document.open_upload(str(tmp_path / "two.pdf"), 2)
+    assert picture.width < picture.height and "Page 2 of 2" in told
+    for path, words in ((tmp_path / "two.pdf", "pages 1 to 2"), (tmp_path.parent / "else.pdf", "did not arrive")):
+        assert words in document.open_upload(str(path), 9)[2]
 
 
 def test_bad_input_is_refused():

@@ -109,9 +109,9 @@ def show_models(options: argparse.Namespace) -> int:
         rows = [plan.model_dump() | {"repo": card.repo, "licence": card.licence} for card, plan in plans]
         print(json.dumps(rows, indent=2))
         return 0
-    print(f"{'id':34} {'download':15} {'here':18} can")
+    print(f"{'id':34} {'download':22} {'here':18} can")
     for card, plan in plans:
-        print(f"{card.id:34} {say_place(card, plan):15} {say_fit(plan):18} {', '.join(sorted(card.capabilities))}")
+        print(f"{card.id:34} {say_place(card, plan):22} {say_fit(plan):18} {', '.join(sorted(card.capabilities))}")
     return 0
 
 

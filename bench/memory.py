@@ -418,6 +418,13 @@ def write_table(found: dict) -> str:
             f"{row['anonymous_bytes'] / 1e6:,.0f} | {row['file_bytes'] / 1e6:,.0f} | "
             f"{memory.anonymous / 1e6:,.0f} + {memory.file / 1e6:,.0f} | {memory.total / total(row) - 1:+.0%} |"
         )
+    predicted = {tell_apart(row) for row, _ in leave_one_out(found["rows"])}
+    alone = [row for row in found["rows"] if row["copy"] and tell_apart(row) not in predicted]
+    lines += [
+        f"| {row['name']} | {row['parameters'] / 1e6:,.0f} M | copy | {row['precision']} | "
+        f"{row['anonymous_bytes'] / 1e6:,.0f} | {row['file_bytes'] / 1e6:,.0f} | no other model to predict it from | |"
+        for row in alone
+    ]
     making = [row for row in found["rows"] if not row["copy"]]
     lines += ["", "Making the quantized copy, once (load, quantize, save, load again, answer):", ""]
     lines += ["| model | into | anonymous MB | in files MB |", "|---|---|---|---|"]

@@ -167,7 +167,7 @@ def draw_curve(losses: Sequence[tuple[int, float, float]], seconds: int) -> str:
     )
     newest = f"now {losses[-1][2]:.3f}" if losses else "no step yet"
     return (
-        '<figure class="pw-curve"><figcaption>Loss of the answers’ tokens: how surprised the model is by the true '
+        '<figure class="pw-loss-curve"><figcaption>Loss of the answers’ tokens: how surprised the model is by the true '
         f"answer ({newest})</figcaption>"
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="Loss over time, {newest}">{ticks}{"".join(parts)}'
         "</svg></figure>"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from demos import ask, attention, bridge, fusion, ground, honesty, kinds, similarity, trace
+from demos import ask, attention, bridge, fusion, ground, honesty, instructions, kinds, similarity, trace, train
 from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
@@ -107,7 +107,36 @@ def test_kinds(tmp_path):
     assert (row, picture) == (result.row, result.picture_places)
 
 
-@pytest.mark.parametrize("demo", [ask, attention, bridge, fusion, ground, honesty, kinds, similarity, trace])
+def test_instructions(tmp_path):
+    card = CATALOG.get("tiny-llava")
+    lines = "What is in the picture?\nHow many things are there?"
+    said = [one.text for one in run_demo(instructions, card, instructions=lines).answers]
+    assert run_snippet(instructions, card, tmp_path).splitlines() == said
+
+
+def test_train(tmp_path):
+    """The first loss is the recipe's, on the same picture and caption; then it falls."""
+    from patchwork.tiny import minute
+    from patchwork.tiny.language import encode_pictures, pack, run_packed
+    from patchwork.tiny.questions import Turn
+
+    card = CATALOG.get("tiny-llava")
+    losses = [float(value) for value in re.findall(r"loss (\d+\.\d+)", run_snippet(train, card, tmp_path))]
+    assert len(losses) == 10 and losses[-1] < losses[0]
+    loaded = get_family(card.family).load(card, make_plan(card, detect_cpu()), lambda *_: None)
+    model = minute.copy_model(loaded.model)
+    pixels = loaded.processor.image_processor(images=draw_scene(FRESH + 11, 256), return_tensors="pt")["pixel_values"]
+    pictures = ((pixels.permute(0, 2, 3, 1) + 1) * 127.5).round().numpy().astype("uint8")
+    packed = pack(
+        loaded.processor.tokenizer, [([Turn("describe", "describe the picture.", "a large red star.")], None)]
+    )
+    hidden, _ = run_packed(model, encode_pictures(model, pictures).float(), packed)
+    assert losses[0] == pytest.approx(minute.answer_loss(model, hidden, packed.labels).mean().item(), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "demo", [ask, attention, bridge, fusion, ground, honesty, instructions, kinds, similarity, trace, train]
+)
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):
         ast.parse(demo.snippet(card))

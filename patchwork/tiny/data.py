@@ -1,65 +1,132 @@
-"""Scenes as training data: pictures drawn once and kept, and for each patch the object that covers it."""
+"""Scenes as training data: pictures drawn ahead and kept, and for each patch the object that covers it."""
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
+import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from patchwork.tiny.world import COLOURS, KINDS, SIZES, TEXTURES, Scene, invent_scene
+from patchwork.tiny.shapes import KINDS
+from patchwork.tiny.world import COLOURS, COUNTS, SIZES, TEXTURES, WORDS, Scene, Thing, invent_scene
 
 SIDE, PATCH = 128, 16
 GRID = SIDE // PATCH
-MOST = 4  # objects in a scene
-ATTRIBUTES = (list(KINDS), list(COLOURS), list(SIZES), list(TEXTURES))
+MOST = max(COUNTS)  # objects in a scene
+ATTRIBUTES = {
+    "kind": list(KINDS),
+    "colour": list(COLOURS),
+    "size": list(SIZES),
+    "texture": list(TEXTURES),
+    "word": [*WORDS, "a number", "no text"],
+    "tens": list("0123456789"),
+    "ones": list("0123456789"),
+}
+COLUMNS = len(ATTRIBUTES) + 4
 
 
 def find_owners(scene: Scene, fine: int = 64) -> np.ndarray:
-    """int8 [GRID²]: which object covers most of each patch, −1 for background (under an eighth covered)."""
-    cover = []
-    for thing in scene.things:
+    """int8 [GRID²]: which object is most to be seen in each patch, −1 for background (under an eighth covered)."""
+    cover = np.zeros((len(scene.things), fine, fine), np.float32)
+    for number, thing in enumerate(scene.things):
         mask = Image.new("L", (fine, fine), 0)
         pen = ImageDraw.Draw(mask)
-        for polygons, value in zip(thing.polygons, (255, 0), strict=True):
+        for polygons, value in zip(thing.polygons, (1, 0), strict=True):
             for polygon in polygons:
                 pen.polygon([(x * fine, y * fine) for x, y in polygon], fill=value)
-        cells = np.asarray(mask, np.float32).reshape(GRID, fine // GRID, GRID, fine // GRID)
-        cover.append(cells.mean((1, 3)).ravel() / 255)
-    cover = np.stack(cover)
-    return np.where(cover.max(0) > 0.12, cover.argmax(0), -1).astype(np.int8)
+        cover[number] = np.asarray(mask)
+        cover[:number] *= 1 - cover[number]  # later things lie on top
+    cells = cover.reshape(-1, GRID, fine // GRID, GRID, fine // GRID).mean((2, 4)).reshape(len(cover), -1)
+    return np.where(cells.max(0) > 0.12, cells.argmax(0), -1).astype(np.int8)
+
+
+def describe_thing(thing: Thing) -> list[float]:
+    """Its attributes as indices (−1: has none), then its box."""
+    number = thing.text if thing.text.isdigit() else ""
+    word = "no text" if not thing.text else "a number" if number else thing.text
+    words = (thing.kind, thing.colour, thing.size, thing.texture, word)
+    indices = [names.index(word) for names, word in zip(ATTRIBUTES.values(), words, strict=False)]
+    return [*indices, *(map(int, number) if number else (-1, -1)), *thing.box]
 
 
 def describe_objects(scene: Scene) -> np.ndarray:
-    """float32 [MOST, 8]: kind, colour, size and texture as indices, then the box; −1 where there is no object."""
-    table = np.full((MOST, 8), -1, np.float32)
-    for row, thing in enumerate(scene.things):
-        words = (thing.kind, thing.colour, thing.size, thing.texture)
-        indices = [names.index(word) for names, word in zip(ATTRIBUTES, words, strict=True)]
-        table[row] = [*indices, *thing.box]
+    """float32 [MOST, COLUMNS]: a row per object, −1 where there is none."""
+    table = np.full((MOST, COLUMNS), -1, np.float32)
+    table[: len(scene.things)] = [describe_thing(thing) for thing in scene.things]
     return table
 
 
-def draw_one(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    scene = invent_scene(seed)
-    return np.asarray(scene.draw(SIDE)), find_owners(scene), describe_objects(scene)
+class SceneStore:
+    """Scenes of seeds 0 … count − 1, memory-mapped: `pictures` uint8 [n, 128, 128, 3], `owners` [n, 64], `objects`.
 
-
-def draw_scenes(count: int, folder: Path, workers: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scenes of seeds 0 … count − 1: pictures uint8 [n, 128, 128, 3], owners [n, 64], objects [n, 4, 8].
-
-    Drawn once into `folder` (49 kB a scene) and read from there, memory-mapped, the next time.
+    A process of low priority draws them while training already runs on the first `ready` of them; what was drawn in an
+    earlier run is kept (49 kB a scene).
     """
-    pictures, labels = folder / f"scenes-{count}.npy", folder / f"labels-{count}.npz"
-    if not labels.exists():
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count = folder, count
         folder.mkdir(parents=True, exist_ok=True)
-        store = np.lib.format.open_memmap(pictures, mode="w+", dtype=np.uint8, shape=(count, SIDE, SIDE, 3))
-        owners, objects = np.empty((count, GRID**2), np.int8), np.empty((count, MOST, 8), np.float32)
-        with ProcessPoolExecutor(workers) as pool:
-            for i, drawn in enumerate(pool.map(draw_one, range(count), chunksize=200)):
-                store[i], owners[i], objects[i] = drawn
-        store.flush()
-        np.savez(labels, owners=owners, objects=objects)
-    saved = np.load(labels)
-    return np.load(pictures, mmap_mode="r"), saved["owners"], saved["objects"]
+        self.pictures = self.open_file("pictures", np.uint8, (count, SIDE, SIDE, 3))
+        self.owners = self.open_file("owners", np.int8, (count, GRID**2))
+        self.objects = self.open_file("objects", np.float32, (count, MOST, COLUMNS))
+
+    def open_file(self, name: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
+        path = self.folder / f"{name}-{self.count}.npy"
+        if path.exists():
+            return np.load(path, mmap_mode="r+")
+        return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+
+    @property
+    def progress(self) -> Path:
+        return self.folder / f"drawn-{self.count}.txt"
+
+    @property
+    def ready(self) -> int:
+        return int(self.progress.read_text() or 0) if self.progress.exists() else 0
+
+    def draw(self, until: int) -> None:
+        """Draws what is missing of the first `until` scenes."""
+        for seed in range(self.ready, until):
+            scene = invent_scene(seed)
+            self.pictures[seed], self.owners[seed] = np.asarray(scene.draw(SIDE)), find_owners(scene)
+            self.objects[seed] = describe_objects(scene)
+            if seed % 200 == 199 or seed == until - 1:
+                partial = self.progress.with_suffix(".part")
+                partial.write_text(str(seed + 1))
+                partial.replace(self.progress)
+
+    def draw_ahead(self) -> multiprocessing.Process:
+        """Starts the drawing process; it ends with the program."""
+        process = multiprocessing.get_context("spawn").Process(target=draw_gently, args=(self.folder, self.count))
+        process.daemon = True
+        process.start()
+        return process
+
+
+def draw_gently(folder: Path, count: int) -> None:
+    if hasattr(os, "nice"):
+        os.nice(10)
+    SceneStore(folder, count).draw(count)
+
+
+class Curriculum:
+    """Which scenes to learn from: those of at most `most` objects, more as they are mastered (`gate` is answered)."""
+
+    def __init__(self, store: SceneStore, most: int, gate: float) -> None:
+        self.store, self.most, self.gate, self.right = store, most, gate, 0.0
+
+    def choose(self, batch: int, text: float = 0.35) -> np.ndarray:
+        """Seeds, in order; a share `text` of them of scenes with a sign, because reading is learnt slowest."""
+        seeds = np.random.randint(0, self.store.ready, 16 * batch)
+        objects = self.store.objects[seeds]
+        seeds_kept = (objects[..., 0] >= 0).sum(1) <= self.most
+        signs = ((objects[..., 4] >= 0) & (objects[..., 4] != ATTRIBUTES["word"].index("no text"))).any(1)
+        chosen = seeds[seeds_kept & signs][: round(text * batch)]
+        return np.sort(np.concatenate([chosen, seeds[seeds_kept]])[:batch])
+
+    def learn(self, right: float) -> None:
+        self.right = 0.95 * self.right + 0.05 * right
+        if self.right > self.gate and self.most < MOST:
+            self.most, self.right = self.most + 1 if self.most < 5 else MOST, self.gate - 0.4

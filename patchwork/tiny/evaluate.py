@@ -1,168 +1,96 @@
-"""The model card's table: `python -m patchwork.tiny.evaluate [--json] [--scenes N]`, on scenes never trained on.
+"""The model card's table: `patchwork evaluate [--json] [--scenes N]`, on scenes never trained on.
 
-Each figure stands beside what always giving the commonest answer would score, with its standard error.
+Each figure stands beside what chance, or always giving the commonest answer, would score, with its standard error.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
-from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
 from PIL import Image
-from transformers import AutoProcessor, CLIPModel, LlavaForConditionalGeneration
 
 from patchwork.tiny import FRESH, WEIGHTS
-from patchwork.tiny.questions import REFUSAL, Turn, clip_caption, make_turn, spoil
+from patchwork.tiny.looking import evaluate_captions, evaluate_encoder_pointing, evaluate_token_pointing
+from patchwork.tiny.questions import REFUSAL, make_turn
 from patchwork.tiny.questions import WEIGHTS as TYPES
+from patchwork.tiny.reader import (
+    MIDDLE,
+    Asked,
+    Figure,
+    Reader,
+    guess_baseline,
+    measure,
+    overlap,
+    read_box,
+    score_answer,
+    score_caption,
+)
 from patchwork.tiny.world import Scene, invent_scene
 
-SWAPS = ["attribute"] * 8 + ["relation"] * 4 + ["object"] * 4
-
-
-@dataclass(frozen=True)
-class Figure:
-    """`value` and `baseline` are shares (mean IoU for "where"); `error` is one standard error; `count` questions."""
-
-    skill: str
-    value: float
-    error: float
-    baseline: float
-    count: int
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One question put to one scene."""
-
-    scene: Scene
-    turn: Turn
-
-
-def measure(skill: str, scores: list[float], baseline: float) -> Figure:
-    mean = sum(scores) / len(scores)
-    spread = sum((score - mean) ** 2 for score in scores) / len(scores)
-    return Figure(skill, round(mean, 3), round(math.sqrt(spread / len(scores)), 3), round(baseline, 3), len(scores))
-
-
-class Reader:
-    """The shipped VLM through plain transformers, several questions at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        self.model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-        self.processor = AutoProcessor.from_pretrained(folder)
-        self.processor.tokenizer.padding_side = "left"
-
-    @torch.inference_mode()
-    def answer(self, pictures: list[Image.Image], questions: list[str], batch: int = 32) -> list[str]:
-        answers = []
-        for i in range(0, len(questions), batch):
-            texts = [self.ask(question) for question in questions[i : i + batch]]
-            inputs = self.processor(images=pictures[i : i + batch], text=texts, padding=True, return_tensors="pt")
-            tokens = self.model.generate(**inputs, max_new_tokens=64, do_sample=False)
-            new = tokens[:, inputs["input_ids"].shape[1] :]
-            answers += [text.strip() for text in self.processor.batch_decode(new, skip_special_tokens=True)]
-        return answers
-
-    def ask(self, question: str) -> str:
-        content = [{"type": "image"}, {"type": "text", "text": question}]
-        return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-
-
-def read_box(text: str) -> tuple[float, ...] | None:
-    """`[x1 y1 x2 y2]` → hundredths; None when the text is no box."""
-    parts = text.strip("[].").split()
-    return tuple(map(float, parts)) if len(parts) == 4 and all(part.isdigit() for part in parts) else None
-
-
-def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Intersection over union of two boxes."""
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    inner = max(0.0, width) * max(0.0, height)
-    total = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inner
-    return inner / total if total > 0 else 0.0
-
-
-def score_answer(turn: Turn, answer: str) -> float:
-    """1 for the right answer; for boxes the IoU; a yes or no counts by its first word."""
-    if turn.type == "where":
-        found = read_box(answer)
-        return overlap(found, read_box(turn.answer)) if found else 0.0
-    if turn.type == "is there":
-        return float(answer.split(",")[0] == turn.answer.split(",")[0])
-    return float(answer == turn.answer)
-
-
-def guess_baseline(turns: list[Turn]) -> float:
-    """What the commonest answer of this type would score; for boxes, always the most central fixed box."""
-    if turns[0].type == "where":
-        return sum(overlap((25, 25, 75, 75), read_box(turn.answer)) for turn in turns) / len(turns)
-    answers = Counter(turn.answer.split(",")[0] if turn.type == "is there" else turn.answer for turn in turns)
-    return answers.most_common(1)[0][1] / len(turns)
+FOCUSED = ("colour", "kind", "where", "what is in")
+"""Types that can be asked of the one object whose colour and kind were never seen together."""
+APART = ("where", "describe", "unknown")
+"""Types that "questions overall" leaves out: they have rows of their own."""
 
 
 def collect(
-    scenes: list[Scene], types: list[str], each: int, rng: random.Random, focus: int | None = None
+    scenes: list[Scene], types, each: int, rng: random.Random, focus: int | None = None, kept: bool = False
 ) -> list[Asked]:
-    """Up to `each` questions of every type, spread over the scenes."""
+    """Up to `each` questions of every type, one a scene, from all over the scenes."""
     asked = []
     for type in types:
-        found = [Asked(scene, turn) for scene in scenes if (turn := make_turn(type, scene, rng, focus))]
-        asked += found[:each]
+        found = [Asked(scene, turn) for scene in scenes if (turn := make_turn(type, scene, rng, focus, kept))]
+        asked += rng.sample(found, min(each, len(found)))
     return asked
 
 
 def evaluate_questions(reader: Reader, asked: list[Asked]) -> list[Figure]:
-    pictures = {id(one.scene): one.scene.draw(128) for one in asked}
-    answers = reader.answer([pictures[id(one.scene)] for one in asked], [one.turn.question for one in asked])
-    scores, turns = defaultdict(list), defaultdict(list)
+    """A figure per type, boxes and captions by their own measures, and all short answers together."""
+    answers = reader.answer_all(asked)
+    scores, turns, said = defaultdict(list), defaultdict(list), defaultdict(list)
     for one, answer in zip(asked, answers, strict=True):
         scores[one.turn.type].append(score_answer(one.turn, answer))
         turns[one.turn.type].append(one.turn)
+        said[one.turn.type].append(answer)
     figures = [measure(type, scores[type], guess_baseline(turns[type])) for type in scores]
     if "where" in scores:
         hits = [float(score >= 0.5) for score in scores["where"]]
-        boxes = [read_box(turn.answer) for turn in turns["where"]]
-        figures.append(
-            measure("where: IoU ≥ 0.5", hits, sum(overlap((25, 25, 75, 75), b) >= 0.5 for b in boxes) / len(boxes))
-        )
-    spoken = [figure for figure in figures if not figure.skill.startswith(("where", "describe"))]
+        middle = [overlap(MIDDLE, read_box(turn.answer)) >= 0.5 for turn in turns["where"]]
+        figures.append(measure("where: IoU ≥ 0.5", hits, sum(middle) / len(middle)))
+    if "describe" in scores:
+        truths = [turn.answer for turn in turns["describe"]]
+        right = [score_caption(truth, answer) for truth, answer in zip(truths, said["describe"], strict=True)]
+        others = [score_caption(truth, other) for truth, other in zip(truths, truths[1:] + truths[:1], strict=True)]
+        figures.append(measure("describe: every object with its colour", right, sum(others) / len(others)))
+    spoken = [figure for figure in figures if figure.skill in scores and figure.skill not in APART]
     every = [score for figure in spoken for score in scores[figure.skill]]
-    base = sum(figure.baseline * figure.count for figure in spoken) / sum(figure.count for figure in spoken)
-    return [*figures, measure("questions overall", every, base)]
+    base = sum(figure.baseline * figure.count for figure in spoken) / max(1, len(every))
+    figures += [measure("questions overall", every, base)] if every else []
+    return figures + evaluate_denials(asked, answers)
 
 
-@torch.inference_mode()
-def evaluate_captions(folder: Path, scenes: list[Scene], rng: random.Random) -> Figure:
-    """The right caption among up to 16 near misses (attribute, relation and object swaps), by the CLIP's similarity."""
-    model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = AutoProcessor.from_pretrained(folder)
-    scores, chance = [], []
-    for scene in scenes:
-        caption, text = clip_caption(scene, rng)
-        misses = {spoil(scene, caption, how, rng) for how in SWAPS} - {None, text}
-        texts = [text, *sorted(misses)]
-        inputs = processor(images=scene.draw(128), text=texts, padding=True, return_tensors="pt")
-        scores.append(float(model(**inputs).logits_per_image[0].argmax() == 0))
-        chance.append(1 / len(texts))
-    return measure("right caption among near misses (CLIP)", scores, sum(chance) / len(chance))
+def evaluate_denials(asked: list[Asked], answers: list[str]) -> list[Figure]:
+    """Said wrongly of what is there: that it is not, or that only drawn scenes are known."""
+    present = [
+        answer
+        for one, answer in zip(asked, answers, strict=True)
+        if one.turn.type not in ("absent", "unknown") and not one.turn.answer.startswith("no, there is no")
+    ]
+    if not present:
+        return []
+    denied = [float(answer.startswith(("there is no", "no, there is no"))) for answer in present]
+    refused = [float(answer == REFUSAL) for answer in present]
+    return [measure("wrongly “not there”", denied, 0.0), measure("wrongly refused", refused, 0.0)]
 
 
-def evaluate_refusals(reader: Reader, scenes: list[Scene], photographs: list[Image.Image]) -> list[Figure]:
-    """ "I only know drawn scenes": said of photographs, and wrongly said of drawn scenes."""
-    question = "What is in the picture?"
-    figures = []
-    if photographs:
-        said = reader.answer(photographs, [question] * len(photographs))
-        figures.append(measure("photographs refused", [float(text == REFUSAL) for text in said], 0.0))
-    said = reader.answer([scene.draw(128) for scene in scenes], [question] * len(scenes))
-    figures.append(measure("drawn scenes wrongly refused", [float(text == REFUSAL) for text in said], 0.0))
-    return figures
+def evaluate_photographs(reader: Reader, photographs: list[Image.Image]) -> Figure:
+    said = reader.answer(photographs, ["What is in the picture?"] * len(photographs))
+    return measure("photographs refused", [float(text == REFUSAL) for text in said], 0.0)
 
 
 def load_photographs() -> list[Image.Image]:
@@ -195,26 +123,57 @@ PHOTOGRAPHS = (
 )
 
 
-def evaluate(weights: Path = WEIGHTS, scenes: int = 300, seed: int = 0) -> list[Figure]:
+def label(words: str, figures: list[Figure], skills: tuple[str, ...]) -> list[Figure]:
+    """The figures of these skills, named as measured under other conditions."""
+    return [replace(figure, skill=f"{words}: {figure.skill}") for figure in figures if figure.skill in skills]
+
+
+def evaluate(weights: Path = WEIGHTS, scenes: int = 1000, seed: int = 0) -> list[Figure]:
     """The whole table. Scene seeds start at FRESH, which training never reaches."""
-    rng = random.Random(seed)
+    rng, each = random.Random(seed), max(20, 3 * scenes // 10)
     fresh = [invent_scene(FRESH + 1000 + i) for i in range(scenes)]
     unseen = [invent_scene(FRESH + 500_000 + i, held_out=True) for i in range(scenes // 2)]
     reader = Reader(weights / "llava")
-    types = [*TYPES, "describe"]
     figures = [evaluate_captions(weights / "clip", fresh, rng)]
-    figures += evaluate_questions(reader, collect(fresh, types, scenes // 2, rng))
-    held_out = evaluate_questions(
-        reader, collect(unseen, ["colour", "kind", "where", "what is in"], scenes // 2, rng, focus=0)
-    )
-    figures += [Figure(f"held-out pairs: {one.skill}", *list(asdict(one).values())[1:]) for one in held_out]
-    return figures + evaluate_refusals(reader, fresh, load_photographs())
+    figures += evaluate_questions(reader, collect(fresh, [*TYPES, "describe"], each, rng))
+    figures += evaluate_questions_elsewhere(reader, fresh, unseen, each // 3, rng)
+    figures += [evaluate_photographs(reader, pictures)] if (pictures := load_photographs()) else []
+    figures += [evaluate_encoder_pointing(weights / "clip", fresh[:each], rng)]
+    figures += evaluate_token_pointing(reader, collect(fresh, ["colour"], each, rng))
+    return figures + compare_stages(weights, fresh, each // 3, rng)
+
+
+def evaluate_questions_elsewhere(reader: Reader, fresh, unseen, each: int, rng: random.Random) -> list[Figure]:
+    """Colour–kind pairs and wordings that training never used, each beside the same types as trained."""
+    known = evaluate_questions(reader, collect(fresh, FOCUSED, each, rng, focus=0))
+    pairs = evaluate_questions(reader, collect(unseen, FOCUSED, each, rng, focus=0))
+    worded = evaluate_questions(reader, collect(fresh, [*TYPES, "describe"], each, rng, kept=True))
+    wanted = (*FOCUSED, "where: IoU ≥ 0.5", "questions overall")
+    return [
+        *label("trained pairs", known, ("questions overall",)),
+        *label("held-out pairs", pairs, wanted),
+        *label("held-out wordings", worded, (*TYPES, "describe", "where: IoU ≥ 0.5", "questions overall")),
+    ]
+
+
+def compare_stages(weights: Path, fresh: list[Scene], each: int, rng: random.Random) -> list[Figure]:
+    """The same instructions other than "describe", the same decoding, after stage 1 and after stage 2."""
+    if not (weights / "llava_stage1").exists():
+        return []
+    asked, wanted = collect(fresh, TYPES, each, rng), ("questions overall",)
+    first = evaluate_questions(Reader(weights / "llava_stage1"), asked)
+    second = evaluate_questions(Reader(weights / "llava"), asked)
+    captions = evaluate_questions(Reader(weights / "llava_stage1"), collect(fresh, ["describe"], each, rng))
+    named = ("describe: every object with its colour",)
+    return [*label("stage 1", [*first, *captions], (*wanted, *named)), *label("stage 2", second, wanted)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="patchwork evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--scenes", type=int, default=300)
+    parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     figures = evaluate(options.weights, options.scenes)

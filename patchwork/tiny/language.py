@@ -16,13 +16,14 @@ from transformers import (
 )
 
 from patchwork.tiny.encoder import VISION, WIDTH, normalise
-from patchwork.tiny.questions import Turn
+from patchwork.tiny.questions import WEIGHTS, Turn
 from patchwork.tiny.tokenizer import ASSISTANT, BOS, EOS, IMAGE, PAD, USER
 
+TYPES = ("describe", *WEIGHTS)
 PATCHES = 64
 PREFIX = 2 + PATCHES  # <s> <|user|> and the picture, seen by every question
 POINTING_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1))
-"""(layer, head) pairs that are taught to look at the object spoken of."""
+"""(layer, head) pairs that are taught to look at the object spoken of; of two objects, head 0 at the first."""
 
 
 def build_vlm(vocabulary: int) -> LlavaForConditionalGeneration:
@@ -31,8 +32,8 @@ def build_vlm(vocabulary: int) -> LlavaForConditionalGeneration:
         hidden_size=WIDTH,
         intermediate_size=512,
         num_hidden_layers=4,
-        num_attention_heads=3,
-        num_key_value_heads=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
         bos_token_id=BOS,
@@ -60,68 +61,108 @@ def copy_tower(model: LlavaForConditionalGeneration, encoder: torch.nn.Module) -
 
 
 @torch.inference_mode()
-def encode_pictures(model: LlavaForConditionalGeneration, pictures: np.ndarray, size: int = 128) -> torch.Tensor:
-    """The frozen tower's patches, once for all: bfloat16 [n, PATCHES, WIDTH]."""
-    features = torch.empty(len(pictures), PATCHES, WIDTH, dtype=torch.bfloat16)
-    for i in range(0, len(pictures), size):
-        pixels = normalise(pictures[i : i + size]).to(model.device)
-        with torch.autocast(model.device.type, torch.bfloat16):
-            hidden = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1]
-        features[i : i + size] = hidden[:, 1:].to("cpu", torch.bfloat16)
-    return features
+def encode_pictures(model: LlavaForConditionalGeneration, pictures: np.ndarray) -> torch.Tensor:
+    """The frozen tower's patches: bfloat16 [n, PATCHES, WIDTH]."""
+    pixels = normalise(pictures).to(model.device)
+    with torch.autocast(model.device.type, torch.bfloat16):
+        hidden = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1]
+    return hidden[:, 1:].to("cpu", torch.bfloat16)
+
+
+class FeatureCache:
+    """What the frozen tower makes of pictures, worked out when first asked for and kept (25 kB each)."""
+
+    def __init__(self, model: LlavaForConditionalGeneration, pictures, count: int) -> None:
+        self.model, self.pictures = model, pictures
+        self.features = torch.empty(count, PATCHES, WIDTH, dtype=torch.bfloat16)
+        self.known = np.zeros(count, bool)
+
+    def take(self, seeds: np.ndarray) -> torch.Tensor:
+        missing = np.unique(seeds[~self.known[seeds]])
+        if len(missing):
+            self.features[missing] = encode_pictures(self.model, self.pictures(missing))
+            self.known[missing] = True
+        return self.features[seeds]
 
 
 @dataclass
 class Packed:
-    """`ids`, `positions`, `segments`, `labels`: [B, T]; `targets`: bool [B, T, PATCHES], where to look."""
+    """`ids`, `positions`, `segments`, `labels`, `weights`, `types`: [B, T]; `targets`: bool [2, B, T, PATCHES].
+
+    `weights` makes a long answer count less per token; `types` numbers the type at each answer's first token, else −1;
+    `targets` are the patches to look at, for the first and for the second pointing head of a layer.
+    """
 
     ids: torch.Tensor
     positions: torch.Tensor
     segments: torch.Tensor
     labels: torch.Tensor
+    weights: torch.Tensor
+    types: torch.Tensor
     targets: torch.Tensor
+
+    def to(self, device: torch.device) -> Packed:
+        return Packed(**{name: tensor.to(device) for name, tensor in vars(self).items()})
 
 
 def encode_turn(tokenizer: PreTrainedTokenizerFast, turn: Turn) -> tuple[list[int], list[int], list[tuple[int, ...]]]:
-    """Question ids, answer ids, and for each answer token the objects it speaks of."""
-    question = [*tokenizer(turn.question).input_ids, ASSISTANT]
-    encoded = tokenizer(turn.answer, return_offsets_mapping=True)
-    spoken = []
-    for start, end in encoded.offset_mapping:
+    """Question ids, answer ids, and per input position the objects spoken of: there, or by the token that follows."""
+    asked = tokenizer(turn.question, return_offsets_mapping=True)
+    spoken: list[tuple[int, ...]] = [()] * len(asked.input_ids)
+    for _, end, objects in turn.asked:  # the last token of a name knows all of it
+        spoken[max(i for i, (start, _) in enumerate(asked.offset_mapping) if start < end)] = objects
+    answered = tokenizer(turn.answer, return_offsets_mapping=True)
+    for start, end in answered.offset_mapping:
         spoken.append(next((objects for a, b, objects in turn.spans if start < b and end > a and start >= a - 1), ()))
-    return question, [*encoded.input_ids, EOS], [*spoken, ()]
+    return [*asked.input_ids, ASSISTANT], [*answered.input_ids, EOS], [*spoken, ()]
 
 
 def pack(tokenizer: PreTrainedTokenizerFast, examples: list[tuple[list[Turn], np.ndarray | None]]) -> Packed:
     """(turns, owners of the patches) per picture → one sequence a picture; each turn restarts its positions."""
-    rows = []
-    for turns, owners in examples:
-        row = {"ids": [], "positions": [], "segments": [], "labels": [], "objects": []}
-        for number, turn in enumerate(turns, start=1):
-            question, answer, spoken = encode_turn(tokenizer, turn)
-            length = len(question) + len(answer) - 1  # the last token is only predicted
-            row["ids"] += (question + answer)[:-1]
-            row["positions"] += range(PREFIX, PREFIX + length)
-            row["segments"] += [number] * length
-            row["labels"] += [-100] * (len(question) - 1) + answer
-            row["objects"] += [()] * (len(question) - 1) + spoken
-        rows.append((row, owners))
-    width = max(len(row["ids"]) for row, _ in rows)
-    shape = (len(rows), width)
+    rows = [lay_out(tokenizer, turns) for turns, _ in examples]
+    shape = (len(rows), max(len(row["ids"]) for row in rows))
     packed = Packed(
-        torch.full(shape, PAD),
-        torch.full(shape, PREFIX),
-        torch.full(shape, -1),
-        torch.full(shape, -100),
-        torch.zeros(*shape, PATCHES, dtype=torch.bool),
+        ids=torch.full(shape, PAD),
+        positions=torch.full(shape, PREFIX),
+        segments=torch.full(shape, -1),
+        labels=torch.full(shape, -100),
+        weights=torch.zeros(shape),
+        types=torch.full(shape, -1),
+        targets=torch.zeros(2, *shape, PATCHES, dtype=torch.bool),
     )
-    for b, (row, owners) in enumerate(rows):
-        for name in ("ids", "positions", "segments", "labels"):
+    for b, (row, (_, owners)) in enumerate(zip(rows, examples, strict=True)):
+        for name in ("ids", "positions", "segments", "labels", "weights", "types"):
             getattr(packed, name)[b, : len(row[name])] = torch.tensor(row[name])
-        for t, objects in enumerate(row["objects"]):
-            if objects and owners is not None:
-                packed.targets[b, t] = torch.from_numpy(np.isin(owners, objects))
+        if owners is not None:
+            mark_targets(packed.targets[:, b], row["looks"], owners)
     return packed
+
+
+def lay_out(tokenizer: PreTrainedTokenizerFast, turns: list[Turn]) -> dict[str, list]:
+    """The columns of one packed sequence."""
+    row = {name: [] for name in ("ids", "positions", "segments", "labels", "weights", "types", "looks")}
+    for number, turn in enumerate(turns, start=1):
+        question, answer, spoken = encode_turn(tokenizer, turn)
+        length, lead = len(question) + len(answer) - 1, len(question) - 1  # the last token is only predicted
+        row["ids"] += (question + answer)[:-1]
+        row["positions"] += range(PREFIX, PREFIX + length)
+        row["segments"] += [number] * length
+        row["labels"] += [-100] * lead + answer
+        row["weights"] += [len(answer) ** -0.5] * length
+        row["types"] += [-1] * lead + [TYPES.index(turn.type)] + [-1] * (len(answer) - 1)
+        row["looks"] += [
+            (objects[:1], objects[1:]) if turn.pair and len(objects) > 1 else (objects, objects)
+            for objects in spoken[:length]
+        ]
+    return row
+
+
+def mark_targets(targets: torch.Tensor, looks: list, owners: np.ndarray) -> None:
+    """Fills [2, T, PATCHES] with the patches of the objects to look at."""
+    for t, pair in enumerate(looks):
+        for side, objects in enumerate(pair):
+            if objects:
+                targets[side, t] = torch.from_numpy(np.isin(owners, objects))
 
 
 def block_mask(segments: torch.Tensor) -> torch.Tensor:
@@ -153,22 +194,25 @@ def run_packed(model: LlavaForConditionalGeneration, features: torch.Tensor, pac
     return output.last_hidden_state[:, PREFIX:], output.attentions
 
 
-def answer_loss(model, hidden: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Cross-entropy on answer tokens only, and the share of them predicted right."""
-    kept = labels != -100
+def answer_loss(model, hidden: torch.Tensor, packed: Packed) -> tuple[torch.Tensor, dict[str, float]]:
+    """Cross-entropy on answer tokens only, and per type how many answers begin right."""
+    kept = packed.labels != -100
+    labels, weights, types = packed.labels[kept], packed.weights[kept], packed.types[kept]
     logits = model.lm_head(hidden[kept]).float()
-    return F.cross_entropy(logits, labels[kept]), (logits.argmax(-1) == labels[kept]).float().mean().item()
+    loss = (F.cross_entropy(logits, labels, reduction="none") * weights).sum() / weights.sum()
+    right = (logits.argmax(-1) == labels).float()
+    seen = {TYPES[t]: right[types == t].mean().item() for t in types[types >= 0].unique().tolist()}
+    return loss, {"loss": loss.item(), "right": right.mean().item()} | seen
 
 
 def pointing_loss(attentions, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
     """−log of the attention that the pointing heads put on the object spoken of, and that attention's mean."""
-    asked = targets.any(-1)
-    if not asked.any():
+    shares = []
+    for layer, head in POINTING_HEADS:
+        wanted = targets[head % 2]
+        looked = (attentions[layer][:, head, PREFIX:, 2:PREFIX].float() * wanted).sum(-1)
+        shares.append(looked[wanted.any(-1)])
+    shares = torch.cat(shares)
+    if not len(shares):
         return torch.zeros((), device=targets.device), 0.0
-    shares = torch.stack(
-        [
-            (attentions[layer][:, head, PREFIX:, 2:PREFIX].float() * targets).sum(-1)[asked]
-            for layer, head in POINTING_HEADS
-        ]
-    )
     return -(shares + 1e-5).log().mean(), shares.mean().item()

@@ -1,112 +1,227 @@
-"""What can be asked of a scene, in several phrasings, with the true answer and the objects it speaks of."""
+"""What can be asked of a scene, with the true answer and the objects that question and answer speak of."""
 
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
-from patchwork.tiny.world import COLOURS, KINDS, Scene, Thing, plural
+from patchwork.tiny.captions import CLEAR, a, join, link_margin
+from patchwork.tiny.phrasings import (
+    ELSEWHERE_KEPT,
+    ELSEWHERE_LEARNT,
+    KEPT,
+    LEARNT,
+    UNKNOWN_KEPT,
+    UNKNOWN_LEARNT,
+)
+from patchwork.tiny.shapes import HOLE, KINDS
+from patchwork.tiny.world import COLOURS, Scene, Thing, is_inside, plural
 
 REFUSAL = "i only know drawn scenes."
-NUMBERS = ("no", "one", "two", "three", "four", "five")
+NAMED = 5
+"""A description names at most so many objects, from left to right; of the rest it gives the number."""
+Span = tuple[int, int, tuple[int, ...]]
+"""First character, end, and the objects those characters speak of."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """`spans`: (first character, end, object indices): which parts of the answer speak of which objects."""
+    """`asked`, `spans`: which parts of question and answer speak of which objects. `pair`: of two, told apart."""
 
     type: str
     question: str
     answer: str
-    spans: tuple[tuple[int, int, tuple[int, ...]], ...] = ()
+    asked: tuple[Span, ...] = ()
+    spans: tuple[Span, ...] = ()
+    pair: bool = False
 
 
-PHRASINGS: dict[str, tuple[str, ...]] = {
-    "colour": (
-        "what colour is the {k}?",
-        "what color is the {k}?",
-        "which colour does the {k} have?",
-        "the {k} is what colour?",
-        "tell me the colour of the {k}.",
-        "what is the colour of the {k}?",
-        "colour of the {k}?",
-    ),
-    "kind": (
-        "what is the {c} thing?",
-        "what is the {c} object?",
-        "what shape is the {c} thing?",
-        "name the {c} object.",
-        "which object is {c}?",
-        "what {c} thing do you see?",
-    ),
-    "size": (
-        "how big is the {k}?",
-        "what size is the {k}?",
-        "is the {k} small, medium or large?",
-        "how large is the {k}?",
-        "tell me the size of the {k}.",
-    ),
-    "texture": (
-        "what pattern does the {k} have?",
-        "is the {k} plain, striped or dotted?",
-        "what texture has the {k}?",
-        "what is the pattern of the {k}?",
-    ),
-    "count": (
-        "how many {ks} are there?",
-        "how many {ks} do you see?",
-        "count the {ks}.",
-        "how many {ks} are in the picture?",
-        "what is the number of {ks}?",
-    ),
-    "count all": (
-        "how many things are there?",
-        "how many objects are there?",
-        "how many objects do you see?",
-        "count the objects.",
-        "how many things are in the picture?",
-    ),
-    "is there": (
-        "is there {a}?",
-        "do you see {a}?",
-        "can you see {a}?",
-        "is {a} in the picture?",
-        "does the picture show {a}?",
-    ),
-    "left or right": (
-        "is the {n} left or right of the {m}?",
-        "is the {n} to the left or to the right of the {m}?",
-        "on which side of the {m} is the {n}, left or right?",
-    ),
-    "above or below": (
-        "is the {n} above or below the {m}?",
-        "is the {n} higher or lower than the {m}, above or below?",
-        "above or below the {m}: where is the {n}?",
-    ),
-    "where": (
-        "where is the {n}?",
-        "find the {n}.",
-        "locate the {n}.",
-        "show me the {n}.",
-        "point to the {n}.",
-        "give the box of the {n}.",
-    ),
-    "what is in": ("what is in {b}?", "what is at {b}?", "describe {b}.", "which object is in {b}?"),
-    "describe": (
-        "describe the picture.",
-        "describe the image.",
-        "what do you see?",
-        "what is in the picture?",
-        "what does the picture show?",
-        "write a caption.",
-        "describe this picture.",
-        "what is this?",
-    ),
-}
+@dataclass(frozen=True)
+class Name:
+    """Words for objects of a scene."""
+
+    words: str
+    objects: tuple[int, ...] = ()
 
 
-def a(phrase: str) -> str:
-    return ("an " if phrase[0] in "aeiou" else "a ") + phrase
+class Asker:
+    """Makes questions about one scene; `kept` words them as training never does."""
+
+    def __init__(self, scene: Scene, rng: random.Random, kept: bool = False) -> None:
+        self.scene, self.things, self.rng = scene, scene.things, rng
+        self.kept, self.phrasings = kept, KEPT if kept else LEARNT
+
+    def ask(self, type: str, **names: Name) -> tuple[str, tuple[Span, ...]]:
+        """A question of this type with the names put in, and where it speaks of which objects."""
+        text, spans = "", []
+        for piece in re.split(r"(\{\w\})", self.rng.choice(self.phrasings[type])):
+            name = names.get(piece[1:-1]) if piece.startswith("{") else None
+            if name and name.objects:
+                spans.append((len(text), len(text) + len(name.words), name.objects))
+            text += name.words if name else piece
+        if not self.kept and self.rng.random() < 0.1:  # readers leave the last sign out
+            text = text.rstrip("?.")
+        return text, tuple(spans)
+
+    def answer(self, type: str, answer: str, objects: tuple[int, ...] = (), pair=False, **names: Name) -> Turn:
+        """A turn whose whole answer speaks of these objects."""
+        question, asked = self.ask(type, **names)
+        return Turn(type, question, answer, asked, ((0, len(answer), objects),) if objects else (), pair)
+
+    def name(self, number: int) -> Name:
+        """ "star" where that is enough, else (or sometimes anyway) "red star"."""
+        thing = self.things[number]
+        alone = sum(other.kind == thing.kind for other in self.things) == 1
+        return Name(thing.kind if alone and self.rng.random() < 0.5 else thing.name, (number,))
+
+    def make(self, type: str, focus: int | None = None) -> Turn | None:
+        """One question of this type, about object `focus` if given; None where the scene does not allow it."""
+        number = self.rng.randrange(len(self.things)) if focus is None else focus
+        makers = {
+            "colour": self.make_colour,
+            "size": lambda i: self.answer("size", self.things[i].size, (i,), n=self.name(i)),
+            "texture": lambda i: self.answer("texture", self.things[i].texture, (i,), n=self.name(i)),
+            "kind": self.make_kind,
+            "count": self.make_count,
+            "count all": lambda i: self.answer("count all", str(len(self.things)), tuple(range(len(self.things)))),
+            "is there": self.make_presence,
+            "left or right": lambda i: self.make_relation("left or right", i),
+            "above or below": lambda i: self.make_relation("above or below", i),
+            "is it so": self.make_claim,
+            "inside": self.make_inside,
+            "sign": self.make_sign,
+            "where": lambda i: self.answer("where", box_text(self.things[i]), (i,), n=self.name(i)),
+            "what is in": self.make_region,
+            "absent": self.make_absent,
+            "unknown": self.make_unknown,
+            "describe": self.make_description,
+        }
+        return makers[type](number)
+
+    def make_colour(self, i: int) -> Turn | None:
+        thing = self.things[i]
+        if sum(other.kind == thing.kind for other in self.things) > 1:
+            return None
+        return self.answer("colour", thing.colour, (i,), n=Name(thing.kind, (i,)))
+
+    def make_kind(self, i: int) -> Turn | None:
+        thing = self.things[i]
+        if sum(other.colour == thing.colour for other in self.things) > 1:
+            return None
+        return self.answer("kind", a(thing.kind), (i,), c=Name(thing.colour, (i,)))
+
+    def make_count(self, i: int) -> Turn:
+        """Of a kind or of a colour; more often than by chance of one that is there twice, or not at all."""
+        by_kind = self.rng.random() < 0.7
+        value = lambda thing: thing.kind if by_kind else thing.colour  # noqa: E731
+        values = [value(thing) for thing in self.things]
+        several = [v for v in values if values.count(v) > 1]
+        roll, chosen = self.rng.random(), values[i]
+        if roll < 0.3:
+            chosen = self.rng.choice([v for v in (KINDS if by_kind else COLOURS) if v not in values] or [chosen])
+        elif several and roll < 0.8:
+            chosen = self.rng.choice(several)
+        members = tuple(j for j, v in enumerate(values) if v == chosen)
+        words = plural(chosen) if by_kind else f"{chosen} {self.rng.choice(('things', 'objects'))}"
+        return self.answer("count", str(len(members)), members, s=Name(words, members))
+
+    def make_presence(self, i: int) -> Turn:
+        if self.rng.random() < 0.5:
+            thing = self.things[i]
+            words = thing.name if self.rng.random() < 0.7 else thing.kind
+            members = tuple(j for j, other in enumerate(self.things) if words in (other.name, other.kind))
+            return self.answer("is there", f"yes, there is {a(words)}.", members, a=Name(a(words), members))
+        words = self.absent_name() if self.rng.random() < 0.7 else self.absent_kind()
+        return self.answer("is there", f"no, there is no {words}.", a=Name(a(words)))
+
+    def absent_name(self) -> str:
+        """A colour and kind that are not there together; half of the time close to an object that is."""
+        present = {thing.name for thing in self.things}
+        while True:
+            thing, roll = self.rng.choice(self.things), self.rng.random()
+            colour = self.rng.choice(list(COLOURS)) if roll < 0.6 else thing.colour
+            kind = thing.kind if roll < 0.3 else self.rng.choice(list(KINDS))
+            if f"{colour} {kind}" not in present:
+                return f"{colour} {kind}"
+
+    def absent_kind(self) -> str:
+        present = {thing.kind for thing in self.things}
+        return self.rng.choice([kind for kind in KINDS if kind not in present])
+
+    def other(self, i: int, axis: int) -> int | None:
+        """Another object that lies clearly to one side on this axis."""
+        here = self.things[i].centre[axis]
+        others = [j for j, thing in enumerate(self.things) if abs(thing.centre[axis] - here) > CLEAR]
+        return self.rng.choice(others) if others else None
+
+    def make_relation(self, type: str, i: int) -> Turn | None:
+        axis = 0 if type == "left or right" else 1
+        j = self.other(i, axis)
+        if j is None:
+            return None
+        after = self.things[i].centre[axis] > self.things[j].centre[axis]
+        words = (("left", "right") if axis == 0 else ("above", "below"))[after]
+        return self.answer(type, words, (i, j), pair=True, n=self.name(i), m=self.name(j))
+
+    def make_claim(self, i: int) -> Turn | None:
+        axis = self.rng.randrange(2)
+        j = self.other(i, axis)
+        if j is None:
+            return None
+        link = self.rng.choice((("left of", "right of"), ("above", "below"))[axis])
+        holds = link_margin(link, self.things[i], self.things[j]) > 0
+        words = (
+            link
+            if link.endswith("of") and self.rng.random() < 0.5
+            else link.replace("left", "to the left").replace("right", "to the right")
+        )
+        return self.answer(
+            "is it so", "yes" if holds else "no", (i, j), pair=True, n=self.name(i), m=self.name(j), r=Name(words)
+        )
+
+    def make_inside(self, i: int) -> Turn | None:
+        holders = [j for j, thing in enumerate(self.things) if thing.kind in HOLE]
+        if not holders:
+            return None
+        j = self.rng.choice(holders)
+        inner = [k for k, thing in enumerate(self.things) if is_inside(thing, self.things[j])]
+        answer = a(self.things[inner[0]].name) if inner else "nothing"
+        return self.answer("inside", answer, (inner[0] if inner else j,), m=self.name(j))
+
+    def make_sign(self, i: int) -> Turn | None:
+        signs = [j for j, thing in enumerate(self.things) if thing.text]
+        if not signs:
+            return None
+        j = self.rng.choice(signs)
+        return self.answer("sign", self.things[j].text, (j,), n=self.name(j))
+
+    def make_region(self, i: int) -> Turn:
+        thing = self.things[i]
+        return self.answer("what is in", a(thing.phrase), (i,), b=Name(box_text(thing), (i,)))
+
+    def make_absent(self, i: int) -> Turn:
+        """A question that takes for granted what is not there."""
+        kind = self.absent_kind()
+        type = "sign" if kind == "sign" else self.rng.choice(("colour", "size", "texture", "where"))
+        words = self.absent_name() if type != "colour" and kind != "sign" and self.rng.random() < 0.4 else kind
+        question, _ = self.ask(type, n=Name(words))
+        return Turn("absent", question, f"there is no {words}.")
+
+    def make_unknown(self, i: int) -> Turn:
+        """About things that the drawn world does not have."""
+        nouns, elsewhere = (UNKNOWN_KEPT, ELSEWHERE_KEPT) if self.kept else (UNKNOWN_LEARNT, ELSEWHERE_LEARNT)
+        if self.rng.random() < 0.25:
+            return Turn("unknown", self.rng.choice(elsewhere), REFUSAL)
+        noun, type = self.rng.choice(nouns), self.rng.choice(("colour", "size", "where", "is there"))
+        if self.rng.random() < 0.2:
+            noun = f"{self.rng.choice(list(COLOURS))} {noun}"
+        question, _ = self.ask(type, n=Name(noun), a=Name(a(noun)))
+        return Turn("unknown", question, REFUSAL)
+
+    def make_description(self, i: int) -> Turn:
+        answer, spans = describe_scene(self.scene)
+        return Turn("describe", self.ask("describe")[0], answer, (), spans)
 
 
 def box_text(thing: Thing) -> str:
@@ -114,196 +229,56 @@ def box_text(thing: Thing) -> str:
     return "[" + " ".join(f"{min(99, int(100 * v)):02d}" for v in thing.box) + "]"
 
 
-def join(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
-
-
-def caption(scene: Scene, order: list[int]) -> tuple[str, tuple]:
-    """The objects in reading order and which characters speak of which."""
-    text, spans = "", []
-    for place, index in enumerate(order):
-        if place:
-            text += " and " if place == len(order) - 1 else ", "
-        phrase = a(scene.things[index].phrase)
-        spans.append((len(text), len(text) + len(phrase), (index,)))
-        text += phrase
-    return text + ".", tuple(spans)
-
-
-def reading_order(scene: Scene) -> list[int]:
-    return sorted(range(len(scene.things)), key=lambda i: scene.things[i].centre[0])
-
-
-def whole(answer: str, *objects: int) -> tuple:
-    """The whole answer speaks of these objects (of none: nothing to point at)."""
-    return ((0, len(answer), objects),) if objects else ()
-
-
-def shortest_name(scene: Scene, thing: Thing, rng: random.Random) -> str:
-    """ "star" where that is enough, else (or sometimes anyway) "red star"."""
-    alone = sum(t.kind == thing.kind for t in scene.things) == 1
-    return thing.kind if alone and rng.random() < 0.5 else thing.name
-
-
-def ask(type: str, rng: random.Random, **words: str) -> str:
-    return rng.choice(PHRASINGS[type]).format(**words)
-
-
-def absent_name(scene: Scene, rng: random.Random) -> str:
-    """A colour and kind that are not there together; half of the time close to an object that is."""
-    present = {t.name for t in scene.things}
-    while True:
-        thing = rng.choice(scene.things)
-        roll = rng.random()
-        colour = rng.choice(list(COLOURS)) if roll < 0.6 else thing.colour
-        kind = thing.kind if roll < 0.3 else rng.choice(list(KINDS))
-        if f"{colour} {kind}" not in present:
-            return f"{colour} {kind}"
-
-
-def absent_kind(scene: Scene, rng: random.Random) -> str:
-    return rng.choice([k for k in KINDS if all(t.kind != k for t in scene.things)])
-
-
-def make_turn(type: str, scene: Scene, rng: random.Random, focus: int | None = None) -> Turn | None:
-    """One question of this type about this scene, or None where the scene does not allow it."""
+def describe_scene(scene: Scene) -> tuple[str, tuple[Span, ...]]:
+    """The objects from left to right, those inside others with them, and which characters speak of which."""
     things = scene.things
-    i = rng.randrange(len(things)) if focus is None else focus
-    t = things[i]
-    name = shortest_name(scene, t, rng)
-    if type in ("colour", "size", "texture"):
-        if type == "colour":
-            if sum(o.kind == t.kind for o in things) > 1:
-                return None
-            name = t.kind
-        answer = {"colour": t.colour, "size": t.size, "texture": t.texture}[type]
-        return Turn(type, ask(type, rng, k=name), answer, whole(answer, i))
-    if type == "kind":
-        if sum(o.colour == t.colour for o in things) > 1:
-            return None
-        answer = a(t.kind)
-        return Turn(type, ask(type, rng, c=t.colour), answer, whole(answer, i))
-    if type == "count":
-        kind = t.kind if rng.random() < 0.85 else absent_kind(scene, rng)
-        members = tuple(j for j, o in enumerate(things) if o.kind == kind)
-        answer = str(len(members))
-        return Turn(type, ask(type, rng, ks=plural(kind)), answer, whole(answer, *members))
-    if type == "count all":
-        answer = str(len(things))
-        return Turn(type, ask(type, rng), answer, whole(answer, *range(len(things))))
-    if type == "is there":
-        if rng.random() < 0.5:
-            words = t.name if rng.random() < 0.7 else t.kind
-            return Turn(type, ask(type, rng, a=a(words)), f"yes, there is {a(words)}.", whole("yes", i))
-        words = absent_name(scene, rng) if rng.random() < 0.7 else absent_kind(scene, rng)
-        return Turn(type, ask(type, rng, a=a(words)), f"no, there is no {words}.")
-    if type in ("left or right", "above or below"):
-        axis = 0 if type == "left or right" else 1
-        others = [j for j, o in enumerate(things) if abs(o.centre[axis] - t.centre[axis]) > 0.08]
-        if not others:
-            return None
-        j = rng.choice(others)
-        smaller = t.centre[axis] < things[j].centre[axis]
-        answer = (("left", "right") if axis == 0 else ("above", "below"))[not smaller]
-        m = shortest_name(scene, things[j], rng)
-        return Turn(type, ask(type, rng, n=name, m=m), answer, whole(answer, i, j))
-    if type == "where":
-        answer = box_text(t)
-        return Turn(type, ask(type, rng, n=name), answer, whole(answer, i))
-    if type == "what is in":
-        answer = a(t.phrase)
-        return Turn(type, ask(type, rng, b=box_text(t)), answer, whole(answer, i))
-    if type == "absent":
-        kind = absent_kind(scene, rng)
-        question = ask(rng.choice(["colour", "size", "texture", "where"]), rng, k=kind, n=kind)
-        return Turn(type, question, f"there is no {kind}.")
-    answer, spans = caption(scene, reading_order(scene))
-    return Turn("describe", ask("describe", rng), answer, spans)
+    inner = {i: j for i, x in enumerate(things) for j, y in enumerate(things) if is_inside(x, y)}
+    order = sorted((i for i in range(len(things)) if i not in inner.values()), key=lambda i: things[i].centre[0])
+    chains = [[i, inner[i]] if i in inner else [i] for i in order]
+    named = [chain for k, chain in enumerate(chains) if sum(map(len, chains[: k + 1])) <= NAMED]
+    rest = len(things) - sum(map(len, named))
+    parts = [" inside ".join(a(things[i].phrase) for i in chain) for chain in named]
+    text = join([*parts, f"{rest} more"] if rest else parts) + "."
+    spans, start = [], 0
+    for i in (i for chain in named for i in chain):
+        phrase = a(things[i].phrase)
+        start = text.index(phrase, start)
+        spans.append((start, start + len(phrase), (i,)))
+        start += len(phrase)
+    return text, tuple(spans)
 
 
 WEIGHTS = {
-    "colour": 1.2,
+    "colour": 1.0,
     "kind": 1.0,
     "size": 0.6,
     "texture": 0.6,
-    "count": 0.9,
-    "count all": 0.5,
-    "is there": 1.3,
-    "left or right": 0.8,
+    "count": 1.0,
+    "count all": 0.4,
+    "is there": 1.4,
+    "left or right": 1.0,
     "above or below": 0.8,
+    "is it so": 1.0,
+    "inside": 0.7,
+    "sign": 1.2,
     "where": 1.3,
     "what is in": 0.9,
-    "absent": 0.5,
+    "absent": 0.8,
+    "unknown": 0.4,
 }
+"""How often training asks each type, where the scene allows it."""
+
+
+def make_turn(type: str, scene: Scene, rng: random.Random, focus: int | None = None, kept: bool = False) -> Turn | None:
+    """One question of this type about this scene, or None where the scene does not allow it."""
+    return Asker(scene, rng, kept).make(type, focus)
 
 
 def make_turns(scene: Scene, rng: random.Random, count: int = 9) -> list[Turn]:
     """A description and `count` − 1 other questions."""
-    turns = [make_turn("describe", scene, rng)]
+    asker = Asker(scene, rng)
+    turns = [asker.make("describe")]
     while len(turns) < count:
-        turn = make_turn(rng.choices(list(WEIGHTS), WEIGHTS.values())[0], scene, rng)
-        if turn:
+        if turn := asker.make(rng.choices(list(WEIGHTS), WEIGHTS.values())[0]):
             turns.append(turn)
     return turns
-
-
-def relation(first: Thing, second: Thing) -> str:
-    dx, dy = second.centre[0] - first.centre[0], second.centre[1] - first.centre[1]
-    if abs(dx) > abs(dy):
-        return "left of" if dx > 0 else "right of"
-    return "above" if dy > 0 else "below"
-
-
-OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
-
-
-def clip_caption(scene: Scene, rng: random.Random) -> tuple[list, str]:
-    """(parts, text): parts are [colour, kind] pairs, and for two objects a relation between them."""
-    chosen = rng.sample(range(len(scene.things)), min(len(scene.things), rng.choice((1, 2, 2, 3, 4))))
-    parts = [[scene.things[i].colour, scene.things[i].kind] for i in chosen]
-    link = (
-        relation(scene.things[chosen[0]], scene.things[chosen[1]]) if len(parts) == 2 and rng.random() < 0.7 else None
-    )
-    return [parts, link, chosen], say(parts, link)
-
-
-def say(parts: list, link: str | None) -> str:
-    names = [a(" ".join(p)) for p in parts]
-    return f"{names[0]} {link} {names[1]}" if link else join(names)
-
-
-def is_true(scene: Scene, parts: list, link: str | None) -> bool:
-    """Whether the scene contains all that the caption says (with distinct objects for repeated names)."""
-    names = [" ".join(p) for p in parts]
-    if any(names.count(n) > sum(t.name == n for t in scene.things) for n in names):
-        return False
-    if not link:
-        return True
-    find = {t.name: t for t in scene.things}
-    return relation(find[names[0]], find[names[1]]) == link
-
-
-def spoil(scene: Scene, caption: list, how: str, rng: random.Random) -> str | None:
-    """A caption that is almost right: an attribute, a relation or an object swapped. None where impossible."""
-    parts, link, _ = caption
-    for _ in range(20):
-        new, new_link = [list(p) for p in parts], link
-        k = rng.randrange(len(new))
-        if how == "relation":
-            if not link:
-                return None
-            if rng.random() < 0.5:
-                new_link = OPPOSITE[link]
-            else:
-                new = new[::-1]
-        elif how == "attribute":
-            if len(new) > 1 and rng.random() < 0.5:
-                j = (k + 1) % len(new)
-                new[k][0], new[j][0] = new[j][0], new[k][0]
-            else:
-                new[k][0] = rng.choice(list(COLOURS))
-        else:
-            new[k][1] = rng.choice(list(KINDS))
-        if not is_true(scene, new, new_link):
-            return say(new, new_link)
-    return None

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from itertools import product
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from patchwork.tiny.captions import write_caption
 from patchwork.tiny.questions import REFUSAL, make_turns
-from patchwork.tiny.world import invent_scene
+from patchwork.tiny.shapes import KINDS
+from patchwork.tiny.world import COLOURS, WORDS, invent_scene
 
-SPECIAL = ["<pad>", "<s>", "</s>", "<image>", "<|user|>", "<|assistant|>"]
-PAD, BOS, EOS, IMAGE, USER, ASSISTANT = range(6)
+SPECIAL = ["<pad>", "<s>", "<image>", "</s>", "<|user|>", "<|assistant|>"]
+PAD, BOS, IMAGE, EOS, USER, ASSISTANT = range(6)  # EOS must not be 2: CLIP's text model then pools the highest id
+SAMPLES = 500_000_000
+"""First seed of the scenes that only the tokenizers see."""
 TEMPLATE = (
     "{{ '<s>' }}{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -22,20 +28,28 @@ TEMPLATE = (
 )
 
 
-def sentences(count: int = 6000):
+def write_samples(count: int = 6000) -> Iterator[str]:
+    """Sentences of every kind that is asked or answered, from scenes no training draws."""
     rng = random.Random(0)
     for seed in range(count):
-        for turn in make_turns(invent_scene(10_000_000 + seed), rng):
+        for turn in make_turns(invent_scene(SAMPLES + seed), rng):
             yield turn.question
             yield turn.answer
         yield REFUSAL
-    for n in range(100):
-        for _ in range(60):
-            yield f"[{n:02d} {n:02d}"
+    for first in range(100):
+        yield from 60 * [f"[{first:02d} {first:02d}"]
     yield "abcdefghijklmnopqrstuvwxyz"
 
 
-def train_tokenizer(vocabulary: int = 900) -> Tokenizer:
+def write_caption_samples(count: int = 6000) -> Iterator[str]:
+    rng = random.Random(0)
+    for seed in range(count):
+        yield str(write_caption(invent_scene(SAMPLES + seed), rng))
+    for colour, kind, word in product(COLOURS, KINDS, WORDS):
+        yield f"a {colour} {kind} saying {word}"
+
+
+def train_tokenizer(samples: Iterator[str], vocabulary: int = 1000) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -51,7 +65,7 @@ def train_tokenizer(vocabulary: int = 900) -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(sentences(), trainer)
+    tokenizer.train_from_iterator(samples, trainer)
     return tokenizer
 
 
@@ -60,7 +74,7 @@ def wrap_tokenizer(tokenizer: Tokenizer, clip: bool = False) -> PreTrainedTokeni
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
     if clip:
         tokenizer.post_processor = processors.TemplateProcessing(
-            single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+            single="<s> $A </s>", special_tokens=[("<s>", BOS), ("</s>", EOS)]
         )
     names = dict(bos_token="<s>", eos_token="</s>", pad_token="<pad>", model_max_length=77 if clip else 2048)
     fast = PreTrainedTokenizerFast(

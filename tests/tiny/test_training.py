@@ -7,13 +7,16 @@ import pytest
 import torch
 
 from patchwork.tiny import FRESH, data, encoder, invent_scene, language
-from patchwork.tiny.questions import make_turns
-from patchwork.tiny.tokenizer import ASSISTANT, BOS, IMAGE, USER, train_tokenizer, wrap_tokenizer
+from patchwork.tiny.captions import Caption, Mention
+from patchwork.tiny.clock import Clock, load_checkpoint, save_checkpoint
+from patchwork.tiny.optimizer import TwoOptimizers
+from patchwork.tiny.questions import Turn, make_turns
+from patchwork.tiny.tokenizer import ASSISTANT, BOS, IMAGE, USER, train_tokenizer, wrap_tokenizer, write_samples
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return wrap_tokenizer(train_tokenizer())
+    return wrap_tokenizer(train_tokenizer(write_samples(1500)))
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +54,83 @@ def test_loss_is_on_answers_only(tokenizer):
     assert not packed.targets.any()
 
 
+def test_attention_is_asked_for_where_an_object_is_spoken_of(tokenizer):
+    """At the last token of its name in the question, and at each token of the answer; of two, one a head."""
+    owners = np.full(language.PATCHES, -1, np.int8)
+    owners[:2], owners[5] = 0, 1
+    question = "is the red star left of the fish?"
+    asked = ((7, 15, (0,)), (28, 32, (1,)))
+    turn = Turn("left or right", question, "left", asked, ((0, 4, (0, 1)),), pair=True)
+    packed = language.pack(tokenizer, [([turn], owners)])
+    words = [tokenizer.decode(token).strip() for token in packed.ids[0]]
+    star, fish, answer = words.index("star"), words.index("fish"), int((packed.labels[0] != -100).nonzero()[0])
+    looks = {
+        (side, t): packed.targets[side, 0, t].nonzero()[:, 0].tolist() for side in (0, 1) for t in range(len(words))
+    }
+    wanted = {
+        (0, star): [0, 1],
+        (1, star): [0, 1],
+        (0, fish): [5],
+        (1, fish): [5],
+        (0, answer): [0, 1],
+        (1, answer): [5],
+    }
+    assert {place: patches for place, patches in looks.items() if patches} == wanted
+
+
 def test_pointing_loss_is_the_attention_on_the_object():
-    attention = torch.zeros(1, 3, language.PREFIX + 1, language.PREFIX + 1)
+    attention = torch.zeros(1, 4, language.PREFIX + 1, language.PREFIX + 1)
     attention[..., -1, 2:6] = 0.2  # four patches get 0.2 each, the rest of the row goes elsewhere
-    targets = torch.zeros(1, 1, language.PATCHES, dtype=torch.bool)
-    targets[0, 0, :2] = True
+    targets = torch.zeros(2, 1, 1, language.PATCHES, dtype=torch.bool)
+    targets[:, 0, 0, :2] = True
     loss, share = language.pointing_loss([attention] * 4, targets)
     assert share == pytest.approx(0.4) and loss.item() == pytest.approx(-np.log(0.4), abs=1e-3)
+
+
+def test_a_text_is_pooled_at_its_end(tokenizer):
+    """CLIP's text model pools the highest id when the end token is number 2, so here it must be another."""
+    torch.manual_seed(0)
+    words = wrap_tokenizer(train_tokenizer(write_samples(300)), clip=True)
+    model = encoder.build_encoder(len(words)).eval()
+    with torch.inference_mode():
+        tokens = words(["a red star left of a blue fish", "a cup"], padding=True, return_tensors="pt")
+        output = model.text_model(tokens.input_ids, attention_mask=tokens.attention_mask)
+    ends = tokens.attention_mask.sum(1) - 1
+    assert torch.equal(output.pooler_output, output.last_hidden_state[torch.arange(2), ends])
+
+
+def test_near_misses_cost_nothing_when_far_and_much_when_near():
+    """Two pictures, one near miss each: by hand, cross-entropy of (own caption, own near miss)."""
+    scenes = [invent_scene(FRESH, count=1), invent_scene(FRESH + 1, count=1)]
+    captions = [Caption((Mention(scene.things[0].kind, scene.things[0].colour),)) for scene in scenes]
+    image = torch.eye(2)
+    for miss, expected in ((-torch.eye(2), np.log(1 + np.exp(-20))), (torch.eye(2), np.log(2))):
+        _, near, _ = encoder.match_captions(
+            image, image, miss, torch.tensor([0, 1]), scenes, captions, torch.tensor(10.0)
+        )
+        assert near.item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path):
+    """Clock, weights and both optimizers come back; what is drawn is drawn once."""
+    torch.manual_seed(0)
+    layer = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([torch.nn.Linear(4, 4)])})
+    optimizer, clock = (
+        TwoOptimizers([(f".{n}", p) for n, p in layer.named_parameters()], 0.01),
+        Clock(1, used=30.0, step=7),
+    )
+    optimizer.take_step(layer["layers"][0](torch.ones(1, 4)).sum(), 1.0)
+    save_checkpoint(tmp_path / "stage.pt", clock, optimizer, layer=layer)
+    fresh = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([torch.nn.Linear(4, 4)])})
+    again, later = TwoOptimizers([(f".{n}", p) for n, p in fresh.named_parameters()], 0.01), Clock(1)
+    load_checkpoint(tmp_path / "stage.pt", later, again, layer=fresh)
+    assert (later.step, later.share) == (7, 0.5)
+    assert all(torch.equal(a, b) for a, b in zip(layer.parameters(), fresh.parameters(), strict=True))
+    assert len(again.members[0].state) == len(again.members[1].state) == 1  # a matrix for Muon, a bias for AdamW
+    store = data.SceneStore(tmp_path, 4)
+    store.draw(3)
+    assert data.SceneStore(tmp_path, 4).ready == 3
+    assert np.array_equal(data.SceneStore(tmp_path, 4).pictures[2], np.asarray(invent_scene(2).draw(128)))
 
 
 def test_the_tower_stays_frozen(model):

@@ -5,14 +5,9 @@ import random
 import pytest
 
 from patchwork.tiny import FRESH, WEIGHTS, invent_scene
-from patchwork.tiny.evaluate import (
-    Reader,
-    collect,
-    evaluate_captions,
-    evaluate_questions,
-    evaluate_refusals,
-    load_photographs,
-)
+from patchwork.tiny.evaluate import collect, evaluate_photographs, evaluate_questions, load_photographs
+from patchwork.tiny.looking import evaluate_captions, evaluate_encoder_pointing, evaluate_token_pointing
+from patchwork.tiny.reader import Reader
 
 SCENES = [invent_scene(FRESH + 90_000 + i) for i in range(60)]
 
@@ -24,8 +19,8 @@ def reader() -> Reader:
 
 @pytest.fixture(scope="module")
 def figures(reader) -> dict[str, object]:
-    asked = collect(SCENES, ["colour", "is there", "left or right", "where", "count all"], 40, random.Random(3))
-    return {figure.skill: figure for figure in evaluate_questions(reader, asked)}
+    types = ["colour", "is there", "left or right", "where", "count all", "absent", "unknown"]
+    return {figure.skill: figure for figure in evaluate_questions(reader, collect(SCENES, types, 40, random.Random(3)))}
 
 
 def test_all_weights_together_stay_small():
@@ -48,6 +43,20 @@ def test_the_right_caption_beats_near_misses():
     assert figure.value >= 0.25 and figure.value > 2 * figure.baseline
 
 
-def test_photographs_are_refused_and_scenes_are_not(reader):
-    photographs, scenes = evaluate_refusals(reader, SCENES, load_photographs())
-    assert photographs.value >= 0.8 and scenes.value <= 0.04
+def test_both_models_look_at_what_is_spoken_of(reader):
+    encoder = evaluate_encoder_pointing(WEIGHTS / "clip", SCENES[:40], random.Random(3))
+    taught, _ = evaluate_token_pointing(reader, collect(SCENES, ["colour"], 30, random.Random(3)))
+    assert encoder.value >= 0.6 and taught.value >= 0.6
+
+
+def test_photographs_and_strange_things_are_refused_and_scenes_are_not(reader, figures):
+    assert evaluate_photographs(reader, load_photographs()).value >= 0.8
+    assert figures["unknown"].value >= 0.7 and figures["wrongly refused"].value <= 0.04
+
+
+def test_following_instructions_is_learnt_in_stage_two(figures):
+    """Before it the same model, asked the same, can only describe."""
+    types = ["colour", "is there", "left or right", "count all", "absent"]
+    asked = collect(SCENES, types, 12, random.Random(3))
+    first = {figure.skill: figure for figure in evaluate_questions(Reader(WEIGHTS / "llava_stage1"), asked)}
+    assert figures["questions overall"].value - first["questions overall"].value >= 0.4

@@ -17,7 +17,7 @@ PHOTOGRAPHS = (  # file in scikit-image's data folder, caption, credit as given 
     ("rocket.jpg", "A rocket launch", "SpaceX, public domain"),
     ("camera.png", "A man with a camera", "Lav Varshney, CC0"),
 )
-SCENES = 6
+SCENES = (4, 8, 7, 2, 1, 11)  # chosen by eye, for variety
 SCENE_SIDE = 512
 
 
@@ -47,9 +47,9 @@ def draw_examples() -> tuple[tuple[str, Path], ...]:
 
     folder = examples_folder()
     examples = []
-    for number in range(1, SCENES + 1):
+    for number, scene in enumerate(SCENES, start=1):
         path = folder / f"scene-{number}.png"
-        draw_scene(FRESH + number, SCENE_SIDE).save(path)  # from FRESH on: never trained on
+        draw_scene(FRESH + scene, SCENE_SIDE).save(path)  # from FRESH on: never trained on
         examples.append((f"Drawn scene {number}", path))
     return tuple(examples)
 

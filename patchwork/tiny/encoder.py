@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import chain
 
 import numpy as np
 import torch
@@ -130,7 +131,7 @@ def contrastive_loss(
     places = [(b, rng.randrange(len(scene.things))) for b, scene in enumerate(scenes)]
     phrases = [str(mention(scenes[b].things[j], rng)) for b, j in places]
     groups = [phrases, *([*map(str, captions), *misses] for captions, misses, _ in rounds)]
-    phrase, *texts = embed(model, tokenizer, sum(groups, [])).split([len(group) for group in groups])
+    phrase, *texts = embed(model, tokenizer, list(chain(*groups))).split([len(group) for group in groups])
     image = F.normalize(model.visual_projection(output.pooler_output).float(), dim=-1)  # [B, D]
     scale = model.logit_scale.exp().clamp(max=100)
     pointing = match_phrases(model, output, owners, places, phrases, phrase, scale)

@@ -15,7 +15,12 @@ from pathlib import Path
 from PIL import Image
 
 from patchwork.tiny import FRESH, WEIGHTS
-from patchwork.tiny.looking import evaluate_captions, evaluate_encoder_pointing, evaluate_token_pointing
+from patchwork.tiny.looking import (
+    evaluate_captions,
+    evaluate_claims,
+    evaluate_encoder_pointing,
+    evaluate_token_pointing,
+)
 from patchwork.tiny.questions import REFUSAL, make_turn
 from patchwork.tiny.questions import WEIGHTS as TYPES
 from patchwork.tiny.reader import (
@@ -134,7 +139,7 @@ def evaluate(weights: Path = WEIGHTS, scenes: int = 1000, seed: int = 0) -> list
     fresh = [invent_scene(FRESH + 1000 + i) for i in range(scenes)]
     unseen = [invent_scene(FRESH + 500_000 + i, held_out=True) for i in range(scenes // 2)]
     reader = Reader(weights / "llava")
-    figures = [evaluate_captions(weights / "clip", fresh, rng)]
+    figures = [evaluate_captions(weights / "clip", fresh, rng), evaluate_claims(reader, fresh[:each], rng)]
     figures += evaluate_questions(reader, collect(fresh, [*TYPES, "describe"], each, rng))
     figures += evaluate_questions_elsewhere(reader, fresh, unseen, each // 3, rng)
     figures += [evaluate_photographs(reader, pictures)] if (pictures := load_photographs()) else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import torch
@@ -45,6 +46,23 @@ def evaluate_captions(folder: Path, scenes: list[Scene], rng: random.Random) -> 
         scores.append(float(model(**inputs).logits_per_image[0].argmax() == 0))
         chance.append(1 / len(texts))
     return measure("right caption among 16 near misses (CLIP)", scores, sum(chance) / len(chance))
+
+
+@torch.inference_mode()
+def evaluate_claims(reader: Reader, scenes: list[Scene], rng: random.Random) -> Figure:
+    """The same choice by the language model: of seventeen "is the … left of the …?" the one it affirms most."""
+    yes, no = (reader.processor.tokenizer(word).input_ids[0] for word in ("yes", "no"))
+    scores, chance = [], []
+    for scene in scenes:
+        caption = write_caption(scene, rng, pair=True)
+        if not caption.link:
+            continue
+        texts = [str(caption), *write_near_misses(scene, caption, rng)]
+        questions = [re.sub(r"\ban? ", "the ", f"is {text}?") for text in texts]
+        logits = reader.model(**reader.write_inputs([scene.draw(128)] * len(texts), questions)).logits[:, -1]
+        scores.append(float((logits[:, yes] - logits[:, no]).argmax() == 0))
+        chance.append(1 / len(texts))
+    return measure("right caption among 16 near misses (language model's yes)", scores, sum(chance) / len(chance))
 
 
 def covers(thing: Thing, patch: int) -> bool:

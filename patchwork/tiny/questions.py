@@ -6,7 +6,7 @@ import random
 import re
 from dataclasses import dataclass
 
-from patchwork.tiny.captions import CLEAR, a, join, link_margin
+from patchwork.tiny.captions import CLEAR, Mention, a, join, spoil, write_caption
 from patchwork.tiny.phrasings import (
     ELSEWHERE_KEPT,
     ELSEWHERE_LEARNT,
@@ -165,20 +165,24 @@ class Asker:
         return self.answer(type, words, (i, j), pair=True, n=self.name(i), m=self.name(j))
 
     def make_claim(self, i: int) -> Turn | None:
-        axis = self.rng.randrange(2)
-        j = self.other(i, axis)
-        if j is None:
+        """A relation of two objects that holds, or a near miss of one."""
+        caption, holds = write_caption(self.scene, self.rng, pair=True), self.rng.random() < 0.5
+        if caption.link and not holds:
+            caption = spoil(
+                self.scene, caption, self.rng.choice(("relation", "relation", "attribute", "object")), self.rng
+            )
+        if not caption or not caption.link:
             return None
-        link = self.rng.choice((("left of", "right of"), ("above", "below"))[axis])
-        holds = link_margin(link, self.things[i], self.things[j]) > 0
-        words = (
-            link
-            if link.endswith("of") and self.rng.random() < 0.5
-            else link.replace("left", "to the left").replace("right", "to the right")
-        )
-        return self.answer(
-            "is it so", "yes" if holds else "no", (i, j), pair=True, n=self.name(i), m=self.name(j), r=Name(words)
-        )
+        first, second = (self.claim_name(mention) for mention in caption.mentions)
+        side = caption.link.endswith("of") and self.rng.random() < 0.5
+        link = Name(f"to the {caption.link}" if side else caption.link)
+        objects = (*first.objects, *second.objects) if first.objects and second.objects else ()
+        return self.answer("is it so", "yes" if holds else "no", objects, pair=True, n=first, m=second, r=link)
+
+    def claim_name(self, mention: Mention) -> Name:
+        """Of an object that is there, or of none."""
+        members = [j for j, thing in enumerate(self.things) if mention.fits(thing)]
+        return self.name(members[0]) if members else Name(f"{mention.colour} {mention.kind}")
 
     def make_inside(self, i: int) -> Turn | None:
         holders = [j for j, thing in enumerate(self.things) if thing.kind in HOLE]

@@ -1,4 +1,4 @@
-"""The whole recipe, for a few seconds: what it writes is what transformers loads, and the table can be measured on it."""
+"""The whole recipe, for a few seconds: what it writes is what transformers loads, and what can be measured."""
 
 import random
 

@@ -30,7 +30,7 @@ ABOUT = (
     "every word of your captions stand on one map of the space that they share."
 )
 NEEDS = frozenset({"embed_image", "embed_text"})
-CAPTIONS = "a black umbrella and a yellow ring\na black umbrella\na yellow umbrella and a black ring\na green fish"
+CAPTIONS = "a blue triangle inside a yellow ring\na yellow triangle inside a blue ring\na black flag\na green fish"
 MOST, LONGEST, MOST_WORDS = 8, 200, 14
 SMALL_WORDS = frozenset(["a", "an", "and", "are", "at", "by", "for", "from", "in", "is", "it", "of", "on", "the", "to"])
 

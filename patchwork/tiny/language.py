@@ -24,6 +24,8 @@ PATCHES = 64
 PREFIX = 2 + PATCHES  # <s> <|user|> and the picture, seen by every question
 POINTING_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1))
 """(layer, head) pairs that are taught to look at the object spoken of; of two objects, head 0 at the first."""
+COMPARING_HEADS = ((3, 0), (3, 1))
+"""Where two objects are compared, these look back at the names of the first and of the second in the question."""
 
 
 def build_vlm(vocabulary: int) -> LlavaForConditionalGeneration:
@@ -89,8 +91,10 @@ class FeatureCache:
 class Packed:
     """`ids`, `positions`, `segments`, `labels`, `weights`, `types`: [B, T]; `targets`: bool [2, B, T, PATCHES].
 
-    `weights` makes a long answer count less per token; `types` numbers the type at each answer's first token, else −1;
-    `targets` are the patches to look at, for the first and for the second pointing head of a layer.
+    `weights` makes a long answer count less per token, and a comparison twice, because it is learnt last; `types`
+    numbers the type at each answer's first token, else −1; `targets` are the patches to look at, for the first and for
+    the second pointing head of a layer; `names` [2, B, T] where in the sequence the two compared objects were named,
+    −1 where none are compared.
     """
 
     ids: torch.Tensor
@@ -100,6 +104,7 @@ class Packed:
     weights: torch.Tensor
     types: torch.Tensor
     targets: torch.Tensor
+    names: torch.Tensor
 
     def to(self, device: torch.device) -> Packed:
         return Packed(**{name: tensor.to(device) for name, tensor in vars(self).items()})
@@ -129,10 +134,13 @@ def pack(tokenizer: PreTrainedTokenizerFast, examples: list[tuple[list[Turn], np
         weights=torch.zeros(shape),
         types=torch.full(shape, -1),
         targets=torch.zeros(2, *shape, PATCHES, dtype=torch.bool),
+        names=torch.full((2, *shape), -1),
     )
     for b, (row, (_, owners)) in enumerate(zip(rows, examples, strict=True)):
         for name in ("ids", "positions", "segments", "labels", "weights", "types"):
             getattr(packed, name)[b, : len(row[name])] = torch.tensor(row[name])
+        for t, places in row["names"]:
+            packed.names[:, b, t] = torch.tensor(places)
         if owners is not None:
             mark_targets(packed.targets[:, b], row["looks"], owners)
     return packed
@@ -140,15 +148,18 @@ def pack(tokenizer: PreTrainedTokenizerFast, examples: list[tuple[list[Turn], np
 
 def lay_out(tokenizer: PreTrainedTokenizerFast, turns: list[Turn]) -> dict[str, list]:
     """The columns of one packed sequence."""
-    row = {name: [] for name in ("ids", "positions", "segments", "labels", "weights", "types", "looks")}
+    row = {name: [] for name in ("ids", "positions", "segments", "labels", "weights", "types", "looks", "names")}
     for number, turn in enumerate(turns, start=1):
         question, answer, spoken = encode_turn(tokenizer, turn)
         length, lead = len(question) + len(answer) - 1, len(question) - 1  # the last token is only predicted
+        if turn.pair and turn.spans:
+            start, compared = len(row["ids"]), turn.spans[0][2]
+            row["names"].append((start + lead, [start + spoken.index((thing,)) for thing in compared]))
         row["ids"] += (question + answer)[:-1]
         row["positions"] += range(PREFIX, PREFIX + length)
         row["segments"] += [number] * length
         row["labels"] += [-100] * lead + answer
-        row["weights"] += [len(answer) ** -0.5] * length
+        row["weights"] += [(2 if turn.pair else 1) * len(answer) ** -0.5] * length
         row["types"] += [-1] * lead + [TYPES.index(turn.type)] + [-1] * (len(answer) - 1)
         row["looks"] += [
             (objects[:1], objects[1:]) if turn.pair and len(objects) > 1 else (objects, objects)
@@ -205,14 +216,29 @@ def answer_loss(model, hidden: torch.Tensor, packed: Packed) -> tuple[torch.Tens
     return loss, {"loss": loss.item(), "right": right.mean().item()} | seen
 
 
-def pointing_loss(attentions, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
+def pointing_loss(attentions, packed: Packed) -> tuple[torch.Tensor, float]:
     """−log of the attention that the pointing heads put on the object spoken of, and that attention's mean."""
     shares = []
     for layer, head in POINTING_HEADS:
-        wanted = targets[head % 2]
+        wanted = packed.targets[head % 2]
         looked = (attentions[layer][:, head, PREFIX:, 2:PREFIX].float() * wanted).sum(-1)
         shares.append(looked[wanted.any(-1)])
-    shares = torch.cat(shares)
-    if not len(shares):
-        return torch.zeros((), device=targets.device), 0.0
-    return -(shares + 1e-5).log().mean(), shares.mean().item()
+    return measure_shares(shares)
+
+
+def comparing_loss(attentions, packed: Packed) -> tuple[torch.Tensor, float]:
+    """The same for the heads that look back at the two names, where objects are compared."""
+    shares = []
+    for layer, head in COMPARING_HEADS:
+        place = packed.names[head]  # [B, T]
+        row, token = (place >= 0).nonzero(as_tuple=True)
+        shares.append(attentions[layer][row, head, PREFIX + token, PREFIX + place[row, token]].float())
+    return measure_shares(shares)
+
+
+def measure_shares(shares: list[torch.Tensor]) -> tuple[torch.Tensor, float]:
+    """Mean −log, and mean; 0 of nothing."""
+    joined = torch.cat(shares)
+    if not len(joined):
+        return torch.zeros((), device=joined.device), 0.0
+    return -(joined + 1e-5).log().mean(), joined.mean().item()

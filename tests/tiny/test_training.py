@@ -1,6 +1,7 @@
 """Packed training equals asking each question alone; pointing and freezing do what they say."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,6 +77,7 @@ def test_attention_is_asked_for_where_an_object_is_spoken_of(tokenizer):
         (1, answer): [5],
     }
     assert {place: patches for place, patches in looks.items() if patches} == wanted
+    assert (packed.names[:, 0, answer]).tolist() == [star, fish] and (packed.names >= 0).sum() == 2
 
 
 def test_pointing_loss_is_the_attention_on_the_object():
@@ -83,8 +85,18 @@ def test_pointing_loss_is_the_attention_on_the_object():
     attention[..., -1, 2:6] = 0.2  # four patches get 0.2 each, the rest of the row goes elsewhere
     targets = torch.zeros(2, 1, 1, language.PATCHES, dtype=torch.bool)
     targets[:, 0, 0, :2] = True
-    loss, share = language.pointing_loss([attention] * 4, targets)
+    loss, share = language.pointing_loss([attention] * 4, SimpleNamespace(targets=targets))
     assert share == pytest.approx(0.4) and loss.item() == pytest.approx(-np.log(0.4), abs=1e-3)
+
+
+def test_comparing_loss_is_the_attention_on_the_two_names():
+    attention = torch.zeros(1, 4, language.PREFIX + 6, language.PREFIX + 6)
+    attention[0, 0, language.PREFIX + 5, language.PREFIX + 2] = 0.5  # the first head, at the first name
+    attention[0, 1, language.PREFIX + 5, language.PREFIX + 4] = 0.25  # the second, at the second
+    names = torch.full((2, 1, 6), -1)
+    names[0, 0, 5], names[1, 0, 5] = 2, 4
+    loss, share = language.comparing_loss([attention] * 4, SimpleNamespace(names=names))
+    assert share == pytest.approx(0.375) and loss.item() == pytest.approx(np.log(8) / 2, abs=1e-3)
 
 
 def test_a_text_is_pooled_at_its_end(tokenizer):

@@ -216,21 +216,21 @@ def answer_loss(model, hidden: torch.Tensor, packed: Packed) -> tuple[torch.Tens
     return loss, {"loss": loss.item(), "right": right.mean().item()} | seen
 
 
-def pointing_loss(attentions, packed: Packed) -> tuple[torch.Tensor, float]:
+def pointing_loss(attentions, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
     """−log of the attention that the pointing heads put on the object spoken of, and that attention's mean."""
     shares = []
     for layer, head in POINTING_HEADS:
-        wanted = packed.targets[head % 2]
+        wanted = targets[head % 2]
         looked = (attentions[layer][:, head, PREFIX:, 2:PREFIX].float() * wanted).sum(-1)
         shares.append(looked[wanted.any(-1)])
     return measure_shares(shares)
 
 
-def comparing_loss(attentions, packed: Packed) -> tuple[torch.Tensor, float]:
+def comparing_loss(attentions, names: torch.Tensor) -> tuple[torch.Tensor, float]:
     """The same for the heads that look back at the two names, where objects are compared."""
     shares = []
     for layer, head in COMPARING_HEADS:
-        place = packed.names[head]  # [B, T]
+        place = names[head]  # [B, T]
         row, token = (place >= 0).nonzero(as_tuple=True)
         shares.append(attentions[layer][row, head, PREFIX + token, PREFIX + place[row, token]].float())
     return measure_shares(shares)

@@ -68,8 +68,8 @@ def train_language(
         with torch.autocast(model.device.type, torch.bfloat16):
             hidden, attentions = language.run_packed(model, patches, packed)
             loss, seen = language.answer_loss(model, hidden, packed)
-            pointing, looked = language.pointing_loss(attentions, packed)
-            comparing, compared = language.comparing_loss(attentions, packed)
+            pointing, looked = language.pointing_loss(attentions, packed.targets)
+            comparing, compared = language.comparing_loss(attentions, packed.names)
         optimizer.take_step(loss + 0.5 * pointing + 0.3 * comparing, warm_and_cool(step, share))
         curriculum.learn(seen["right"])
         meter.show(step, share, seen | {"looked": looked, "compared": compared, "objects": curriculum.most})

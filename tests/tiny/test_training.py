@@ -1,7 +1,6 @@
 """Packed training equals asking each question alone; pointing and freezing do what they say."""
 
 import random
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,7 +84,7 @@ def test_pointing_loss_is_the_attention_on_the_object():
     attention[..., -1, 2:6] = 0.2  # four patches get 0.2 each, the rest of the row goes elsewhere
     targets = torch.zeros(2, 1, 1, language.PATCHES, dtype=torch.bool)
     targets[:, 0, 0, :2] = True
-    loss, share = language.pointing_loss([attention] * 4, SimpleNamespace(targets=targets))
+    loss, share = language.pointing_loss([attention] * 4, targets)
     assert share == pytest.approx(0.4) and loss.item() == pytest.approx(-np.log(0.4), abs=1e-3)
 
 
@@ -95,7 +94,7 @@ def test_comparing_loss_is_the_attention_on_the_two_names():
     attention[0, 1, language.PREFIX + 5, language.PREFIX + 4] = 0.25  # the second, at the second
     names = torch.full((2, 1, 6), -1)
     names[0, 0, 5], names[1, 0, 5] = 2, 4
-    loss, share = language.comparing_loss([attention] * 4, SimpleNamespace(names=names))
+    loss, share = language.comparing_loss([attention] * 4, names)
     assert share == pytest.approx(0.375) and loss.item() == pytest.approx(np.log(8) / 2, abs=1e-3)
 
 

@@ -30,7 +30,7 @@ ABOUT = (
     "every word of your captions stand on one map of the space that they share."
 )
 NEEDS = frozenset({"embed_image", "embed_text"})
-CAPTIONS = "a blue triangle inside a yellow ring\na yellow triangle inside a blue ring\na black flag\na green fish"
+CAPTIONS = "a purple fish inside a yellow ring\na yellow fish inside a purple ring\na pink square\na green boat"
 MOST, LONGEST, MOST_WORDS = 8, 200, 14
 SMALL_WORDS = frozenset(["a", "an", "and", "are", "at", "by", "for", "from", "in", "is", "it", "of", "on", "the", "to"])
 

@@ -17,7 +17,7 @@ PHOTOGRAPHS = (  # file in scikit-image's data folder, caption, credit as given 
     ("rocket.jpg", "A rocket launch", "SpaceX, public domain"),
     ("camera.png", "A man with a camera", "Lav Varshney, CC0"),
 )
-SCENES = (456, 8, 10, 2, 146, 7)  # chosen for variety; the first is one that the bundled model describes rightly
+SCENES = (456, 8, 10, 2, 146, 7)  # chosen by eye, for variety
 SCENE_SIDE = 512
 
 

@@ -27,7 +27,7 @@ def test_a_run_says_who_answered(page, open_chapter, demo):
 
 def test_the_model_really_answers(page, open_chapter):
     open_chapter(page, "llava")
-    expect(run(page, "ask").locator(".pw-answer")).to_contain_text("fish")
+    expect(run(page, "ask").locator(".pw-answer")).to_contain_text("yellow ring")
     page.get_by_label("Your question").fill("What colour is the ring?")
     page.locator("#pw-ask-run").click()
     expect(page.locator("#pw-ask-output .pw-asked")).to_contain_text("ring")
@@ -75,7 +75,7 @@ def test_a_bad_question_keeps_the_answer(page, open_chapter):
     page.get_by_label("Your question").fill("  ")
     page.locator("#pw-ask-run").click()
     expect(page.locator("#pw-ask-output .pw-problem")).to_contain_text("no question yet")
-    expect(page.locator("#pw-ask-output .pw-answer")).to_contain_text("fish")
+    expect(page.locator("#pw-ask-output .pw-answer")).to_contain_text("yellow ring")
 
 
 def test_the_code_is_shown(page, open_chapter):
@@ -89,7 +89,7 @@ def test_the_hero_runs_live(page, open_chapter):
     expect(page.locator(".pw-hero-mark")).to_contain_text("Recorded")
     page.locator("#pw-hero-run").click()
     expect(page.locator(".pw-hero-mark")).to_have_text("Live, just now")
-    expect(page.locator(".pw-hero-ask .pw-answer")).to_contain_text("fish")
+    expect(page.locator(".pw-hero-ask .pw-answer")).to_contain_text("yellow ring")
 
 
 def test_two_readers_at_once(page, phone, open_chapter):

@@ -105,7 +105,9 @@ def parse_options(arguments: list[str] | None = None, environment: Mapping[str, 
     parser.add_argument("--share", action="store_true", help="a temporary public link through Gradio's servers")
     parser.add_argument("--offline", action="store_true", help="use only what is on this machine already")
     parser.add_argument("--device", choices=["cuda", "mps", "cpu"], help="where models run (default: the fastest)")
-    parser.add_argument("--budget", type=float, metavar="GB", help="memory for models (default: 60 %% of what is free)")
+    parser.add_argument(
+        "--budget", type=float, metavar="GB", help="memory for models (default: 60 %% of what is free, 85 %% on CUDA)"
+    )
     parser.add_argument("--models", type=Path, metavar="FILE", help="a list of checkpoints other than models.yaml")
     parser.add_argument("--present", action="store_true", help="open in presenter mode")
     parser.add_argument("--warm", type=_split, default=(), metavar="IDS", help="load these checkpoints at start: a,b")

@@ -119,7 +119,7 @@ def fetch(card: Card, report: Report, cancel: threading.Event, offline: bool = F
     if is_cached(card):
         return
     if offline or not is_reachable():
-        raise Problem(f"{card.title} is not on this machine and there is no network; choose the bundled model instead.")
+        raise Problem(f"{card.title} is not on this machine and there is no network; choose one that is here already.")
     try:
         report(f"Asking the hub for {card.title}", None)
         listing = list_weights(card)

@@ -42,6 +42,8 @@ def run_eager(model, **inputs):
 def test_every_row_of_a_vision_tower_equals_eager(family, registers):
     """In double precision, so that only a wrong formula differs: in single, the kernels' rounding adds up by layer."""
     model = AutoModel.from_pretrained(shared_folder(family, registers)).eval().double()
+    if family == "siglip":  # its scores are in the hundreds, where eager's own softmax in single precision rounds
+        scale_weights(model, 1 / 3)
     tower = getattr(model, "vision_model", model)
     side = 35 if family == "siglip" else 32
     pixels = torch.randn(2, 3, side, side, dtype=torch.float64)

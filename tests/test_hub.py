@@ -251,7 +251,7 @@ def test_a_silent_network_is_given_up_before_it_answers(card, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", swallow)
     monkeypatch.setattr(hub, "PATIENCE", 0.2)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(Problem, match="there is no network; choose the bundled model"):
+    with pytest.raises(Problem, match="there is no network; choose one that is here"):
         run(card.model_copy(update={"repo": "someone/else"}))
     assert ended == []
     release.set()

@@ -28,9 +28,6 @@ class Entry:
     title: str
 
 
-EARLY = {"encoders": ("attention",)}
-"""Live demos shown in chapters that have no lesson yet."""
-
 CONTENTS = tuple(
     Entry(number, *names)
     for number, names in enumerate(
@@ -70,11 +67,7 @@ def fill_tab(entry: Entry, lesson: Chapter | None, page: Page, demos: Mapping[st
     )
     if lesson:
         return build_chapter(lesson, page, demos, CONTENTS)
-    names = [name for name in EARLY.get(entry.id, ()) if name in demos]
-    for name in names:
-        demos[name].build(page)
-    if not names:
-        gr.HTML('<p class="pw-empty">This chapter is still being written.</p>')
+    gr.HTML('<p class="pw-empty">This chapter is still being written.</p>')
 
 
 def follow_address(tabs: gr.Tabs) -> None:

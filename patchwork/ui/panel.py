@@ -52,6 +52,8 @@ def live_panel(
     """
     names, components, turns = list(controls), list(controls.values()), take_turns(demo)
     cards = picker.list_choices(demo, page)
+    if not cards:  # a list of checkpoints of the operator's own may serve some panels only
+        return gr.HTML(render.draw_problem("No checkpoint in this page's list can do this; add one to models.yaml."))
     default = picker.choose_default(demo, page)
 
     with gr.Row(elem_classes="pw-run-row"):

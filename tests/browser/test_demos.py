@@ -28,7 +28,7 @@ def test_a_run_says_who_answered(page, open_chapter, demo):
 def test_the_model_really_answers(page, open_chapter):
     open_chapter(page, "llava")
     expect(run(page, "ask").locator(".pw-answer")).to_contain_text("yellow ring")
-    page.get_by_label("Your question").fill("What colour is the ring?")
+    page.get_by_role("textbox", name="Your question").fill("What colour is the ring?")
     page.locator("#pw-ask-run").click()
     expect(page.locator("#pw-ask-output .pw-asked")).to_contain_text("ring")
     expect(page.locator("#pw-ask-output .pw-answer")).to_contain_text("yellow")
@@ -72,7 +72,7 @@ def test_relevance_follows_the_text(page, open_chapter):
 def test_a_bad_question_keeps_the_answer(page, open_chapter):
     open_chapter(page, "llava")
     run(page, "ask")
-    page.get_by_label("Your question").fill("  ")
+    page.get_by_role("textbox", name="Your question").fill("  ")
     page.locator("#pw-ask-run").click()
     expect(page.locator("#pw-ask-output .pw-problem")).to_contain_text("no question yet")
     expect(page.locator("#pw-ask-output .pw-answer")).to_contain_text("yellow ring")
@@ -95,7 +95,7 @@ def test_the_hero_runs_live(page, open_chapter):
 def test_two_readers_at_once(page, phone, open_chapter):
     for reader, words in ((page, "What colour is the ring?"), (phone, "How many objects are there?")):
         open_chapter(reader, "llava")
-        reader.get_by_label("Your question").fill(words)
+        reader.get_by_role("textbox", name="Your question").fill(words)
     page.locator("#pw-ask-run").click()
     phone.locator("#pw-ask-run").click()
     expect(page.locator("#pw-ask-output .pw-answerer")).to_be_visible()

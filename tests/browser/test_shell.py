@@ -103,7 +103,7 @@ def test_no_sideways_scroll_at_other_widths(page, open_chapter, width):
 
 def test_picture_and_question_stay_while_chapters_change(page, open_chapter):
     open_chapter(page)
-    question = page.get_by_label("Your question")
+    question = page.get_by_role("textbox", name="Your question")
     question.fill("How many circles are there?")
     page.get_by_role("tab", name=re.compile("^7 ")).click()
     expect(visible_title(page)).to_have_text("Grounding and spatial understanding")
@@ -145,8 +145,8 @@ def test_own_picture_stays(page, open_chapter, tmp_path: Path):
 def test_two_readers_do_not_see_each_other(page, phone, open_chapter):
     open_chapter(page)
     open_chapter(phone)
-    page.get_by_label("Your question").fill("Mine alone")
-    expect(phone.get_by_label("Your question")).not_to_have_value("Mine alone")
+    page.get_by_role("textbox", name="Your question").fill("Mine alone")
+    expect(phone.get_by_role("textbox", name="Your question")).not_to_have_value("Mine alone")
 
 
 def test_presenter_keys(page, open_chapter):
@@ -179,7 +179,7 @@ def test_arrows_move_along_the_tab_bar(page, open_chapter):
 
 def test_keys_typed_into_the_question_stay_there(page, open_chapter):
     open_chapter(page)
-    question = page.get_by_label("Your question")
+    question = page.get_by_role("textbox", name="Your question")
     question.fill("")
     question.press_sequentially("p 3 r")
     expect(question).to_have_value("p 3 r")

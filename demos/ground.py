@@ -16,6 +16,7 @@ from pydantic import field_validator, model_validator
 
 from patchwork.boxes import clip_box, iou
 from patchwork.demo import Box, Data, Event, Metric, PartialText, Picture, Progress, Result
+from patchwork.examples import first_scene
 from patchwork.families.protocol import Grounding, Model
 from patchwork.images import bound
 from patchwork.ui import render as draw
@@ -345,9 +346,7 @@ const pad = Patchwork.mountPad(element.querySelector('[data-part="pad"]'), {
 
 def first_name() -> str:
     """The name of a thing in the first drawn example, so that the first run has something to find."""
-    from patchwork.tiny import FRESH, invent_scene
-
-    return invent_scene(FRESH + 1).things[0].name
+    return first_scene().things[0].name
 
 
 def take_region(event: gr.EventData) -> str:

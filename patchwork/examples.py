@@ -8,7 +8,10 @@ import tempfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from patchwork.tiny.world import Scene
 
 PHOTOGRAPHS = (  # file in scikit-image's data folder, caption, credit as given in skimage/data/_fetchers.py
     ("chelsea.png", "A cat", "Stefan van der Walt, CC0"),
@@ -28,6 +31,13 @@ def example_pictures(kind: Literal["drawn", "photograph"]) -> list[tuple[str, Pa
     if kind == "drawn":
         return list(draw_examples())
     raise ValueError(f"kind is 'drawn' or 'photograph', not {kind!r}")
+
+
+def first_scene() -> Scene:
+    """What the first drawn example shows, for defaults that should fit it."""
+    from patchwork.tiny import FRESH, invent_scene
+
+    return invent_scene(FRESH + SCENES[0])
 
 
 def list_photographs() -> list[tuple[str, Path]]:

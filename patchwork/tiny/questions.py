@@ -14,6 +14,7 @@ from patchwork.tiny.phrasings import (
     LEARNT,
     UNKNOWN_KEPT,
     UNKNOWN_LEARNT,
+    disturb,
 )
 from patchwork.tiny.shapes import HOLE, KINDS
 from patchwork.tiny.world import COLOURS, Scene, Thing, is_inside, plural
@@ -46,16 +47,17 @@ class Name:
 
 
 class Asker:
-    """Makes questions about one scene; `kept` words them as training never does."""
+    """Makes questions about one scene; `kept` words them as training never does, `noisy` as people may type."""
 
-    def __init__(self, scene: Scene, rng: random.Random, kept: bool = False) -> None:
+    def __init__(self, scene: Scene, rng: random.Random, kept: bool = False, noisy: bool = False) -> None:
+        self.noisy = noisy
         self.scene, self.things, self.rng = scene, scene.things, rng
         self.kept, self.phrasings = kept, KEPT if kept else LEARNT
 
     def ask(self, type: str, **names: Name) -> tuple[str, tuple[Span, ...]]:
         """A question of this type with the names put in, and where it speaks of which objects."""
-        text, spans = "", []
-        for piece in re.split(r"(\{\w\})", self.rng.choice(self.phrasings[type])):
+        phrasing, text, spans = self.rng.choice(self.phrasings[type]), "", []
+        for piece in re.split(r"(\{\w\})", disturb(phrasing, self.rng) if self.noisy else phrasing):
             name = names.get(piece[1:-1]) if piece.startswith("{") else None
             if name and name.objects:
                 spans.append((len(text), len(text) + len(name.words), name.objects))
@@ -268,9 +270,9 @@ WEIGHTS = {
     "where": 1.3,
     "what is in": 0.9,
     "absent": 0.8,
-    "unknown": 0.4,
+    "unknown": 0.12,
 }
-"""How often training asks each type, where the scene allows it."""
+"""How often training asks each type, where the scene allows it. Where more is refused, so is unfamiliar wording."""
 
 
 def make_turn(type: str, scene: Scene, rng: random.Random, focus: int | None = None, kept: bool = False) -> Turn | None:
@@ -278,9 +280,9 @@ def make_turn(type: str, scene: Scene, rng: random.Random, focus: int | None = N
     return Asker(scene, rng, kept).make(type, focus)
 
 
-def make_turns(scene: Scene, rng: random.Random, count: int = 9) -> list[Turn]:
+def make_turns(scene: Scene, rng: random.Random, count: int = 9, noisy: bool = False) -> list[Turn]:
     """A description and `count` − 1 other questions."""
-    asker = Asker(scene, rng)
+    asker = Asker(scene, rng, noisy=noisy)
     turns = [asker.make("describe")]
     while len(turns) < count:
         if turn := asker.make(rng.choices(list(WEIGHTS), WEIGHTS.values())[0]):

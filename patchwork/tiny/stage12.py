@@ -25,10 +25,10 @@ GATE = 0.8
 
 
 def choose_turns(scene: Scene, rng: random.Random, stage: int) -> list[Turn]:
-    """Stage 1 sees captions only; stage 2 every type, the caption in half of the pictures."""
+    """Stage 1 sees captions only; stage 2 every type, worded freely, the caption in half of the pictures."""
     if stage == 1:
         return [make_turn("describe", scene, rng)]
-    turns = make_turns(scene, rng, QUESTIONS + 1)
+    turns = make_turns(scene, rng, QUESTIONS + 1, noisy=True)
     return turns[:-1] if rng.random() < 0.5 else turns[1:]
 
 

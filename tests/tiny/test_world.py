@@ -2,13 +2,14 @@
 
 import math
 import random
+import re
 
 import numpy as np
 import pytest
 from PIL import ImageChops
 
 from patchwork.tiny import FRESH, invent_scene
-from patchwork.tiny.phrasings import KEPT, LEARNT, UNKNOWN_KEPT, UNKNOWN_LEARNT
+from patchwork.tiny.phrasings import KEPT, LEARNT, UNKNOWN_KEPT, UNKNOWN_LEARNT, disturb
 from patchwork.tiny.questions import NAMED, REFUSAL, WEIGHTS, make_turn, make_turns
 from patchwork.tiny.shapes import HOLE, KINDS
 from patchwork.tiny.tokenizer import train_tokenizer, wrap_tokenizer, write_samples
@@ -143,6 +144,27 @@ def test_questions_are_worded_in_many_ways_and_some_are_kept_apart():
     assert all(not set(LEARNT[type]) & set(KEPT[type]) for type in LEARNT)
     assert not set(UNKNOWN_LEARNT) & set(UNKNOWN_KEPT)
     assert not (set(UNKNOWN_LEARNT) | set(UNKNOWN_KEPT)) & (set(KINDS) | set(COLOURS) | set(WORDS))
+
+
+def test_disturbed_wordings_keep_their_names_whole_and_are_no_kept_ones():
+    rng = random.Random(0)
+    kept = {phrasing.rstrip("?.") for phrasings in KEPT.values() for phrasing in phrasings}
+    for phrasing in {phrasing for phrasings in LEARNT.values() for phrasing in phrasings}:
+        several = [disturb(phrasing, rng) for _ in range(60)]
+        assert len(set(several)) >= 20 and phrasing in several
+        assert all(re.findall(r"{\w}", text) == re.findall(r"{\w}", phrasing) for text in several)
+        assert not {text.rstrip("?.") for text in several} & kept
+
+
+def test_what_a_disturbed_question_speaks_of_is_marked_in_it():
+    for seed in range(40):
+        scene = invent_scene(FRESH + seed)
+        for turn in make_turns(scene, random.Random(seed), 12, noisy=True):
+            for start, end, objects in turn.asked:
+                words = turn.question[start:end]
+                assert words.startswith("[") or any(
+                    word in words for i in objects for word in (scene.things[i].kind, scene.things[i].colour)
+                )
 
 
 @pytest.fixture(scope="module")

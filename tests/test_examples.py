@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from patchwork.examples import PHOTOGRAPHS, example_pictures
+from patchwork.examples import PHOTOGRAPHS, example_pictures, first_scene
 from patchwork.images import load_picture
 
 
@@ -46,3 +46,8 @@ def test_drawn_scenes_are_drawn_once_and_open(no_network):
 def test_an_unknown_kind_is_a_bug():
     with pytest.raises(ValueError, match="drawn"):
         example_pictures("painted")
+
+
+def test_defaults_are_made_for_the_picture_that_is_shown_first():
+    shown = load_picture(example_pictures("drawn")[0][1])
+    assert first_scene().draw(shown.width).tobytes() == shown.tobytes()

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, ValidationInfo, field_validator
 
 from patchwork.errors import Problem
 
 ROOT = Path(__file__).resolve().parent
 DEFAULT = ROOT.parent / "models.yaml"
 BUNDLED = "bundled:"
+CUT_HERE = frozenset({"llava"})
+"""Families whose processor cuts no tiles: where a checkpoint of theirs reads pages, its card says how many at most."""
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "nf4"]
 Capability = Literal[
@@ -51,6 +53,8 @@ class Card(BaseModel):
     coordinates: str | None = None
     tiling: str | None = None
     letterbox: bool = False
+    tiles: int = Field(default=0, ge=0, validate_default=True)
+    pointing_heads: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ()
     prompts: Mapping[str, str] = {}
     memory: Mapping[Precision, int] = {}
     weights: Literal["safetensors", "bin"] = "safetensors"
@@ -64,6 +68,25 @@ class Card(BaseModel):
     def family_has_a_file(cls, value: str) -> str:
         if value not in list_families():
             raise ValueError(f"unknown family {value!r}{suggest(value, list_families())}")
+        return value
+
+    @field_validator("tiles")
+    @classmethod
+    def tiles_are_for_reading(cls, value: int, info: ValidationInfo) -> int:
+        family, reads = info.data.get("family"), "read_document" in info.data.get("capabilities", ())
+        if value and family not in CUT_HERE:
+            raise ValueError(f"the processors of {family} cut their own; only cards of {', '.join(CUT_HERE)} say it")
+        if value and not reads:
+            raise ValueError("a card with tiles reads pages; add read_document to its capabilities")
+        if reads and family in CUT_HERE and not value:
+            raise ValueError(f"a card of {family} that can read_document says how many tiles it was taught to read")
+        return value
+
+    @field_validator("pointing_heads")
+    @classmethod
+    def heads_point_at_tiles(cls, value: tuple, info: ValidationInfo) -> tuple:
+        if value and not info.data.get("tiles"):
+            raise ValueError("heads point at tiles, and this card has none; say how many with tiles")
         return value
 
     @property

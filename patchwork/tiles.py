@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from patchwork.images import Region
@@ -209,6 +209,36 @@ def arrange_tiles(size: Size, tile: int, fewest: int, most: int) -> tuple[int, i
         if distance < nearest or (distance == nearest and fits):
             best, nearest = (columns, rows), distance
     return best
+
+
+# ---- a page cut here, for a checkpoint whose processor cuts none and whose card says how many tiles it learnt to read
+
+
+def arrange_page(size: Size, most: int) -> tuple[int, int]:
+    """(columns, rows) by InternVL's rule without its bound on pixels: a page has the same tiles however small it is.
+
+    (0, 0) where one view is all there is.
+    """
+    shape = arrange_tiles(size, 0, 1, most) if most > 1 else (1, 1)
+    return (0, 0) if shape == (1, 1) else shape
+
+
+def find_owners(patches: Size, region: Region, size: Size, grid: tuple[int, int]) -> list[int]:
+    """For each of `patches` (columns, rows) over `region`, row by row: the tile of a picture of `size`, cut into `grid`
+    (columns, rows), that holds the patch's middle; −1 where that lies beside the picture."""
+    x1, y1, x2, y2 = region
+    across = [(x1 + (n + 0.5) * (x2 - x1) / patches[0]) / size[0] for n in range(patches[0])]
+    down = [(y1 + (n + 0.5) * (y2 - y1) / patches[1]) / size[1] for n in range(patches[1])]
+    columns, rows = grid
+    return [
+        int(y * rows) * columns + int(x * columns) if 0 <= x < 1 and 0 <= y < 1 else -1 for y in down for x in across
+    ]
+
+
+def choose_tiles(scores: Sequence[float], most: int = 2, least: float = 0.2) -> list[int]:
+    """The tiles worth reading, in page order: at most `most` that score at least `least`, and the best in any case."""
+    best = sorted(range(len(scores)), key=lambda tile: -scores[tile])[:most]
+    return sorted(tile for tile in best if tile == best[0] or scores[tile] >= least)
 
 
 # ---- Donut and Nougat (Kim et al. 2022; Blecher et al. 2023): the page fills a canvas of fixed size, padded around

@@ -1,5 +1,6 @@
 """models.yaml is read strictly: each mistake names file, line, key and the nearest valid word."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ GOOD = """
   parameters: 5
   capabilities: [attention]
 """
+
+LLAVA = GOOD.replace("clip", "llava").replace("attention", "chat")
+PAGES = LLAVA.replace("chat", "read_document") + "  tiles: 4\n"
 
 
 def read(tmp_path: Path, text: str):
@@ -44,6 +48,11 @@ def read(tmp_path: Path, text: str):
         (GOOD + GOOD, "list.yaml:10: the id 'one' is already used in line 2"),
         (GOOD.replace("  title: One\n", ""), "list.yaml:2: title: Field required"),
         (GOOD.replace("parameters: 5", "parameters: -5"), "list.yaml:7: parameters: Input should be greater than 0"),
+        (GOOD + "  tiles: 4\n", "list.yaml:9: tiles: the processors of clip cut their own"),
+        (LLAVA + "  tiles: 4\n", "list.yaml:9: tiles: a card with tiles reads pages; add read_document"),
+        (LLAVA.replace("chat", "read_document"), "list.yaml:2: tiles: a card of llava that can read_document says how"),
+        (LLAVA + "  pointing_heads: [[1, 0]]\n", "list.yaml:9: pointing_heads: heads point at tiles"),
+        (PAGES + "  pointing_heads: [[1, -1]]\n", "list.yaml:10: pointing_heads.0.1: Input should be greater than"),
         ("a: [", "not valid YAML"),
         ("a: b", "must be a list of checkpoints"),
         ("- just words", "list.yaml:1: a checkpoint is a list of 'key: value' lines"),
@@ -53,6 +62,11 @@ def test_mistakes_are_named(tmp_path, text, words):
     with pytest.raises(Problem) as raised:
         read(tmp_path, text)
     assert words in str(raised.value)
+
+
+def test_a_card_says_how_it_reads_pages(tmp_path):
+    (card,) = read(tmp_path, PAGES + "  pointing_heads: [[1, 0], [2, 3]]\n").cards
+    assert (card.tiles, card.pointing_heads) == (4, ((1, 0), (2, 3)))
 
 
 def test_a_missing_file_is_a_sentence(tmp_path):
@@ -76,7 +90,9 @@ def test_shipped_cards_match_their_family(card):
     assert card.capabilities <= get_family(card.family).CAPABILITIES
     assert card.bundled or card.source, "a real checkpoint's facts need a source"
     if card.bundled:
-        assert (Path(card.location) / "config.json").is_file()
+        settings = json.loads((Path(card.location) / "config.json").read_text()).get("text_config", {})
+        for layer, head in card.pointing_heads:
+            assert layer < settings["num_hidden_layers"] and head < settings["num_attention_heads"]
 
 
 REAL = [card for card in load_catalog().cards if not card.bundled]

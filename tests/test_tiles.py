@@ -13,11 +13,14 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
 from patchwork.tiles import (
     View,
+    arrange_page,
     arrange_tiles,
     choose_canvas,
+    choose_tiles,
     count_idefics3_tiles,
     cut_canvas,
     cut_evenly,
+    find_owners,
     fit_qwen,
     limit_idefics3,
     see_whole,
@@ -96,6 +99,37 @@ def test_tiles_cover_the_picture_once():
     assert tiles[-1].region == (200, 100, 300, 200)
     assert see_whole((300, 200), (64, 64), 5) == View((0, 0, 300, 200), (64, 64), 5, overview=True)
     assert tiles[0].shift(-10, -20).region == (-10, -20, 90, 80)
+
+
+# ---- pages that are cut here
+
+
+@pytest.mark.parametrize(("shape", "grid"), [((2, 3), (2, 3)), ((1, 1), (3, 3)), ((3, 4), (3, 4))])
+def test_a_page_has_the_tiles_of_its_shape_at_any_resolution(shape, grid):
+    """The grids on which the bundled model is trained, from 256 pixels a side to over four times what it sees."""
+    for width in (256, 257, 333, 384, 512, 700, 768, 1024, 1536, 2048):
+        assert arrange_page((width, round(width * shape[1] / shape[0])), 12) == grid
+
+
+def test_a_page_keeps_to_the_limit():
+    assert [arrange_page((300, 300), most) for most in (0, 1, 2, 4, 9, 12)] == [(0, 0)] * 3 + [(2, 2), (3, 3), (3, 3)]
+    for size in SIZES:
+        columns, rows = arrange_page(size, 12)
+        assert columns * rows <= 12
+
+
+def test_a_patch_belongs_to_the_tile_that_holds_its_middle():
+    """A page of 60 × 90, letterboxed to 90 × 90: six columns of 15 pixels, the outer two half beside the page."""
+    owners = find_owners((6, 3), (-15, 0, 75, 90), (60, 90), (2, 3))
+    assert owners == [-1, 0, 0, 1, 1, -1, -1, 2, 2, 3, 3, -1, -1, 4, 4, 5, 5, -1]
+    assert find_owners((3, 1), (0, 0, 90, 10), (90, 10), (2, 1)) == [0, 1, 1], "on the cut: the right one"
+
+
+def test_the_best_tile_is_read_and_a_second_one_where_it_counts():
+    assert choose_tiles([0.1, 0.5, 0.0, 0.3]) == [1, 3]
+    assert choose_tiles([0.3, 0.1, 0.5, 0.4]) == [2, 3]
+    assert choose_tiles([0.1, 0.05, 0.12]) == [2], "weak, and still the best"
+    assert choose_tiles([0.3, 0.19]) == [0] and choose_tiles([]) == []
 
 
 # ---- whole pictures, as the real checkpoints' own processors count them (marks between views left out)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from patchwork.families.cutting import CuttingModel
 from patchwork.families.encoders import find_region
-from patchwork.families.grounding import GroundingModel
 from patchwork.families.loading import load_processor, load_weights
 from patchwork.families.protocol import PatchGrid
 from patchwork.images import letterbox
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from patchwork.families.protocol import Report
     from patchwork.plan import Plan
 
-CAPABILITIES = frozenset({"chat", "ground", "trace", "train"})
+CAPABILITIES = frozenset({"chat", "ground", "read_document", "trace", "train"})
 
 
-class Llava(GroundingModel):
-    """Whether and how a checkpoint grounds is its card's to say: the family has no words for it of its own."""
+class Llava(CuttingModel):
+    """Whether and how a checkpoint grounds, and whether it reads pages, is its card's to say."""
 
     capabilities = CAPABILITIES
 

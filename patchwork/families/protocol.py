@@ -16,6 +16,7 @@ from PIL import Image
 
 from patchwork.boxes import Box, Malformed
 from patchwork.demo import Answerer
+from patchwork.errors import Problem
 from patchwork.tiles import ALL_TILES, View
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Model:
     """Why a capability that a reader may expect here is missing: capability → one sentence."""
     reads: frozenset[str] = frozenset()
     """What `read_document` takes: "question", "page" (an empty question: the whole page is written out)."""
+    ranks: bool = False
+    """Whether `rank_tiles` answers and `read_document` takes `keep`."""
 
     def __init__(self, card: Card, plan: Plan) -> None:
         self.card, self.plan = card, plan
@@ -204,6 +207,12 @@ class Model:
         stop: Flag | None = None,
     ) -> Iterator[str]:
         raise NotImplementedError
+
+    # fewer, better tiles: from the overview alone, how much each tile has to do with the question, 0–1, in the order of
+    # the page; no scores where the page is not cut. `read_document(…, keep=tiles)` then reads only these (their places
+    # in that order) beside the overview.
+    def rank_tiles(self, image: Image.Image, question: str, max_tiles: int | None = ALL_TILES) -> list[float]:
+        raise Problem(f"{self.card.title} was not taught to point at what a question is about; it reads all tiles.")
 
     def memory_bytes(self) -> int:
         """Bytes of parameters and buffers."""

@@ -58,7 +58,12 @@ NO_RECORDER = {"florence2", "vision_encoder_decoder", "vision_encoder_decoder:do
 
 DOCVQA = "<s_docvqa><s_question>{question}</s_question><s_answer>"
 CARDS = {
-    "llava": {"coordinates": "tiny_percent", "prompts": {"ground": "find {phrase}", "describe_region": "{box}?"}},
+    "llava": {
+        "coordinates": "tiny_percent",
+        "prompts": {"ground": "find {phrase}", "describe_region": "{box}?"},
+        "capabilities": frozenset({"read_document"}),
+        "tiles": 6,
+    },
     "vision_encoder_decoder:donut": {"prompts": {"question": DOCVQA, "page": "<s_cord-v2>"}},
 }
 

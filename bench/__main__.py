@@ -7,18 +7,29 @@ import dataclasses
 import importlib
 import json
 import platform
+import sys
 
-PARTS = ("start", "attention", "answer")
+from patchwork.errors import Problem
+
+PARTS = ("start", "attention", "answer", "documents")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="patchwork bench", description=__doc__)
     parser.add_argument("--only", choices=PARTS, help="run one part")
+    parser.add_argument("--documents", type=int, default=200, metavar="N", help="pages of that part (default: 200)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="which of the pages never trained on come first"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     ratios = []
     for part in [options.only] if options.only else PARTS:
-        ratios += importlib.import_module(f"bench.{part}").measure()
+        chosen = {"documents": options.documents, "seed": options.seed} if part == "documents" else {}
+        try:
+            ratios += importlib.import_module(f"bench.{part}").measure(**chosen)
+        except Problem as problem:
+            print(problem, file=sys.stderr)
     if options.json:
         print(json.dumps([dataclasses.asdict(ratio) for ratio in ratios], indent=2))
         return

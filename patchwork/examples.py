@@ -1,16 +1,20 @@
-"""Pictures to try: photographs that scikit-image ships, and scenes of the drawn world. Knows no page, no model."""
+"""Pictures to try: photographs that scikit-image ships, scenes and price lists of the drawn world. Knows no model."""
 
 from __future__ import annotations
 
 import atexit
 import shutil
 import tempfile
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from PIL import Image
+
+    from patchwork.tiny.catalogue import Page
     from patchwork.tiny.world import Scene
 
 PHOTOGRAPHS = (  # file in scikit-image's data folder, caption, credit as given in skimage/data/_fetchers.py
@@ -22,6 +26,23 @@ PHOTOGRAPHS = (  # file in scikit-image's data folder, caption, credit as given 
 )
 SCENES = (456, 8, 10, 2, 146, 7)  # chosen by eye, for variety
 SCENE_SIDE = 512
+PAGES = (6, 1, 3)  # chosen for different grids of cards: four rows of three, three of three, three of two
+CARD_SIDE = 256
+
+
+@dataclass(frozen=True)
+class PageExample:
+    """A price list, and a question that its print answers."""
+
+    caption: str
+    page: Page
+    question: str
+
+    def draw(self) -> Image.Image:
+        return self.page.draw(CARD_SIDE)
+
+    def draw_small(self) -> Image.Image:
+        return self.page.draw(CARD_SIDE // 4)
 
 
 def example_pictures(kind: Literal["drawn", "photograph"]) -> list[tuple[str, Path]]:
@@ -62,6 +83,25 @@ def draw_examples() -> tuple[tuple[str, Path], ...]:
         draw_scene(FRESH + scene, SCENE_SIDE).save(path)  # from FRESH on: never trained on
         examples.append((f"Drawn scene {number}", path))
     return tuple(examples)
+
+
+def example_pages() -> list[PageExample]:
+    """Price lists, never trained on; every other question asks two of the cards. Drawn when they are looked at."""
+    from patchwork.tiny import FRESH
+    from patchwork.tiny.catalogue import invent_page
+
+    pages = [invent_page(FRESH + seed) for seed in PAGES]
+    return [
+        PageExample(f"Drawn price list {number}", page, ask_print(page, 2 - number % 2))
+        for number, page in enumerate(pages, start=1)
+    ]
+
+
+def ask_print(page: Page, most: int) -> str:
+    """A question about what the last cards print: of as many as print the same field, at most `most`."""
+    field = page.entries[-1].lines[0].field
+    names = [entry.thing.name for entry in reversed(page.entries) if entry.value(field)]
+    return f"what is the {field} of the {' and of the '.join(names[:most])}?"
 
 
 @cache

@@ -235,7 +235,11 @@ def find_owners(patches: Size, region: Region, size: Size, grid: tuple[int, int]
     ]
 
 
-def choose_tiles(scores: Sequence[float], most: int = 2, least: float = 0.2) -> list[int]:
+ENOUGH = 0.2
+"""The share of a look at the overview from which on a tile is worth reading, beside the best one."""
+
+
+def choose_tiles(scores: Sequence[float], most: int = 2, least: float = ENOUGH) -> list[int]:
     """The tiles worth reading, in page order: at most `most` that score at least `least`, and the best in any case."""
     best = sorted(range(len(scores)), key=lambda tile: -scores[tile])[:most]
     return sorted(tile for tile in best if tile == best[0] or scores[tile] >= least)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from patchwork.catalog import Card, Catalog
     from patchwork.demo import Demo, Result
     from patchwork.pool import Pool
+    from patchwork.tiny.catalogue import Page
 
 SIDE = 448
 CIRCLE, SQUARE = (40, 124, 190, 274), (258, 124, 408, 274)
@@ -180,6 +181,7 @@ def make_plain_cases() -> list[Case]:
 def make_drawn_cases() -> list[Case]:
     """For the bundled models: a scene of their own world, never trained on, asked in the words that they learnt."""
     from patchwork.tiny import FRESH, invent_scene
+    from patchwork.tiny.catalogue import invent_page
 
     numbers = range(FRESH + 1, FRESH + 1000)
     scene = next(scene for scene in map(invent_scene, numbers) if len({one.kind for one in scene.things}) >= 2)
@@ -193,6 +195,7 @@ def make_drawn_cases() -> list[Case]:
         case_of_captions(picture, true, false),
         Case("map", "attention", {"picture": picture}, judge=is_a_map),
         case_of_box("thing", picture, f"{one.colour} {one.kind}", box),
+        case_of_page(invent_page(FRESH + 1)),
     ]
 
 
@@ -209,6 +212,20 @@ def case_of_captions(picture: Image.Image, true: str, *false: str) -> Case:
 def case_of_box(name: str, picture: Image.Image, phrase: str, box: tuple) -> Case:
     words = "[{:.0f} {:.0f} {:.0f} {:.0f}]".format(*box)
     return Case(name, "ground", {"picture": picture, "phrase": phrase}, words, name_boxes, boxes_on(box))
+
+
+def case_of_page(page: Page) -> Case:
+    """What the first card of a price list prints in its first line."""
+    entry, answer = page.entries[0], page.entries[0].lines[0].value
+    fields = {"picture": page.draw(256), "question": f"what is the {entry.lines[0].field} of the {entry.thing.name}?"}
+    return Case(
+        "price list",
+        "document",
+        fields,
+        answer,
+        lambda result: result.reading.text,
+        lambda result: result.reading.text.split() == [answer],
+    )
 
 
 def list_cases(card: Card, demos: Mapping[str, Demo]) -> list[tuple[Demo, Case]]:

@@ -1,12 +1,15 @@
 """Every example opens, offline, and photographs name whom we owe them to."""
 
+import re
 import socket
 from pathlib import Path
 
 import pytest
 
-from patchwork.examples import PHOTOGRAPHS, example_pictures, first_scene
+from patchwork.examples import PAGES, PHOTOGRAPHS, example_pages, example_pictures, first_scene
 from patchwork.images import load_picture
+from patchwork.tiny import FRESH
+from patchwork.tiny.catalogue import invent_page
 
 
 @pytest.fixture
@@ -51,3 +54,17 @@ def test_an_unknown_kind_is_a_bug():
 def test_defaults_are_made_for_the_picture_that_is_shown_first():
     shown = load_picture(example_pictures("drawn")[0][1])
     assert first_scene().draw(shown.width).tobytes() == shown.tobytes()
+
+
+def test_price_lists_come_with_questions_that_their_print_answers(no_network):
+    words = re.compile(r"what is the (\w+) of the (\w+ \w+)(?: and of the (\w+ \w+))?\?")
+    asked, grids = [], set()
+    for example, seed in zip(example_pages(), PAGES, strict=True):
+        assert example.page == invent_page(FRESH + seed)
+        grids.add(tuple(side // 256 for side in example.draw().size))
+        field, *names = words.fullmatch(example.question).groups()
+        entries = {entry.thing.name: entry for entry in example.page.entries}
+        values = [entries[name].value(field) for name in names if name]
+        assert all(value.isdigit() for value in values)
+        asked.append(len(values))
+    assert asked == [1, 2, 1] and grids == {(3, 4), (3, 3), (2, 3)}

@@ -163,7 +163,11 @@ class ChatModel(Model):
         max_tiles: int | None = None,
         raw: bool = False,
     ) -> Iterator[str]:
-        inputs = self.prepare(images, prompt, max_tiles)
+        yield from self.stream_inputs(self.prepare(images, prompt, max_tiles), max_new_tokens, stop, raw)
+
+    def stream_inputs(
+        self, inputs: dict, max_new_tokens: int, stop: threading.Event | None = None, raw: bool = False
+    ) -> Iterator[str]:
         tokenizer = self.processor.tokenizer
         options = {"max_new_tokens": max_new_tokens} | self.generate_options()
         with self.turn:

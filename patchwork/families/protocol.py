@@ -101,6 +101,17 @@ class Grounding:
     malformed: tuple[Malformed, ...]
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """`scores`: how much each tile has to do with the question, 0–1, in page order; none where the page is not cut.
+
+    `begun`: what was computed of the overview on the way, for the reading of the same page that goes on from there.
+    """
+
+    scores: list[float]
+    begun: object = None
+
+
 class Model:
     """A loaded checkpoint. Methods a family does not declare raise `NotImplementedError`. No per-call state."""
 
@@ -110,7 +121,7 @@ class Model:
     reads: frozenset[str] = frozenset()
     """What `read_document` takes: "question", "page" (an empty question: the whole page is written out)."""
     ranks: bool = False
-    """Whether `rank_tiles` answers and `read_document` takes `keep`."""
+    """Whether `rank_tiles` answers and `read_document` takes `keep` and `ranking`."""
 
     def __init__(self, card: Card, plan: Plan) -> None:
         self.card, self.plan = card, plan
@@ -208,10 +219,10 @@ class Model:
     ) -> Iterator[str]:
         raise NotImplementedError
 
-    # fewer, better tiles: from the overview alone, how much each tile has to do with the question, 0–1, in the order of
-    # the page; no scores where the page is not cut. `read_document(…, keep=tiles)` then reads only these (their places
-    # in that order) beside the overview.
-    def rank_tiles(self, image: Image.Image, question: str, max_tiles: int | None = ALL_TILES) -> list[float]:
+    # fewer, better tiles: one pass over the overview and the question tells which tiles matter. `read_document` with
+    # `keep` (places of tiles in page order) then reads only these beside the overview, and with `ranking` the overview
+    # not again.
+    def rank_tiles(self, image: Image.Image, question: str, max_tiles: int | None = ALL_TILES) -> Ranking:
         raise Problem(f"{self.card.title} was not taught to point at what a question is about; it reads all tiles.")
 
     def memory_bytes(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -16,6 +17,7 @@ from patchwork.live import run_live
 from patchwork.ui import picker, render
 
 if TYPE_CHECKING:
+    from patchwork.catalog import Card
     from patchwork.demo import Data, Demo
     from patchwork.ui.page import Page
 
@@ -42,19 +44,22 @@ def live_panel(
     controls: Mapping[str, gr.components.Component],
     picks: tuple[str, dict[str, gr.components.Component]] | None = None,
     beside: bool | str = False,
+    only: Mapping[str, Callable[[Card], bool]] = MappingProxyType({}),
 ) -> gr.HTML:
     """Everything around a demo's own `controls` (input field → component, already placed in this panel).
 
     `picks` = (script of the output, components): where the script triggers `pick` with a patch, the components "patch"
     and "query" are set and the demo runs again. Without components the script works in the browser alone.
     `beside`: a second checkpoint may answer the same request beside the first; its id, where one is chosen already.
-    Returns the output.
+    `only`: controls that are shown for some checkpoints, and for which. Returns the output.
     """
     names, components, turns = list(controls), list(controls.values()), take_turns(demo)
     cards = picker.list_choices(demo, page)
     if not cards:  # a list of checkpoints of the operator's own may serve some panels only
         return gr.HTML(render.draw_problem("No checkpoint in this page's list can do this; add one to models.yaml."))
     default = picker.choose_default(demo, page)
+    for name, serves in only.items():
+        controls[name].visible = serves(page.catalog.get(default))
 
     with gr.Row(elem_classes="pw-run-row"):
         choice = gr.Dropdown(
@@ -105,10 +110,15 @@ def live_panel(
     sources = [page.picture, choice, other, output, *components]
     event = run.click(stream, sources, output, show_progress="hidden", api_visibility="private", **turns)
     stop.click(fn=None, cancels=[event], api_visibility="private")
+
+    def fit(card_id: str) -> list[Any]:
+        shown = [gr.update(visible=serves(page.catalog.get(card_id))) for serves in only.values()]
+        return [draw_cost(card_id, page), show_code(demo, page, card_id), *shown]
+
     choice.change(
-        lambda card_id: (draw_cost(card_id, page), show_code(demo, page, card_id)),
+        fit,
         choice,
-        [cost, code],
+        [cost, code, *(controls[name] for name in only)],
         show_progress="hidden",
         queue=False,
         api_visibility="private",

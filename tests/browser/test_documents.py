@@ -7,7 +7,11 @@ import re
 import pypdfium2
 from playwright.sync_api import expect
 
+from patchwork.catalog import load_catalog
+from patchwork.examples import example_pages
+
 SLOW = 30_000
+READS = bool(load_catalog().get("tiny-llava").pointing_heads)
 
 
 def test_place_and_budget(page, open_chapter):
@@ -42,4 +46,25 @@ def test_a_pdf_becomes_the_picture(page, open_chapter, tmp_path):
     page.locator("#pw-document-page input").fill("2")
     expect(page.locator("#pw-document-told")).to_contain_text("Page 2 of 2", timeout=SLOW)
     page.locator("#pw-document-run").click()
-    expect(page.locator("#pw-document-output .pw-problem")).to_contain_text(re.compile("offline|network"), timeout=SLOW)
+    if READS:
+        expect(page.locator("#pw-document-output .pw-answerer")).to_contain_text("Tiny LLaVA", timeout=SLOW)
+    else:
+        problem = page.locator("#pw-document-output .pw-problem")
+        expect(problem).to_contain_text(re.compile("offline|network"), timeout=SLOW)
+
+
+def test_a_price_list_and_its_question_are_taken_together(page, open_chapter):
+    example = example_pages()[1]
+    open_chapter(page, "documents")
+    picture = page.locator("#pw-picture img")
+    before = picture.get_attribute("src")
+    page.locator(".pw-lists button").nth(1).click()
+    expect(page.get_by_role("textbox", name="Your question")).to_have_value(example.question, timeout=SLOW)
+    expect(picture).not_to_have_attribute("src", before, timeout=SLOW)
+    expect(page.get_by_label("Read only the tiles that matter")).to_be_visible(visible=READS)
+    if READS:
+        page.locator("#pw-document-run").click()
+        output = page.locator("#pw-document-output")
+        expect(output.locator(".pw-answerer")).to_contain_text("Tiny LLaVA", timeout=SLOW)
+        expect(output.locator(".pw-explain").first).to_contain_text("of 9 tiles read")
+        assert output.locator(".pw-skipped").count() >= 7

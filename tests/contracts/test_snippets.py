@@ -8,12 +8,26 @@ import sys
 
 import pytest
 
-from demos import ask, attention, bridge, fusion, ground, honesty, instructions, kinds, similarity, trace, train
+from demos import (
+    ask,
+    attention,
+    bridge,
+    document,
+    fusion,
+    ground,
+    honesty,
+    instructions,
+    kinds,
+    similarity,
+    trace,
+    train,
+)
 from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
 from patchwork.plan import make_plan
 from patchwork.tiny import FRESH, draw_scene
+from patchwork.tiny.catalogue import invent_page
 from tests.tiny_models import make_card, shared_folder
 
 CATALOG = load_catalog()
@@ -21,7 +35,8 @@ CATALOG = load_catalog()
 
 def run_snippet(demo, card, folder) -> str:
     """The last printed line; the picture is square, so that letterboxing changes nothing."""
-    draw_scene(FRESH + 11, 256).save(folder / "picture.png")
+    if not (folder / "picture.png").exists():
+        draw_scene(FRESH + 11, 256).save(folder / "picture.png")
     code = demo.snippet(card)
     assert code.count(card.repo) == 1
     (folder / "snippet.py").write_text(code.replace(card.repo, card.location))
@@ -80,6 +95,18 @@ def test_bridge(tmp_path, family):
     assert printed == next(one for one in run_demo(bridge, card, breaks=[]).readings if "after" in one.name).words
 
 
+def test_document(tmp_path):
+    """As a card that reads price lists is asked, whether or not this one's weights have learnt it."""
+    reads = {"tiles": 12, "capabilities": frozenset({"chat", "read_document"})}
+    card = CATALOG.get("tiny-llava").model_copy(update=reads)
+    page = invent_page(FRESH + 1).draw(256)
+    page.save(tmp_path / "picture.png")
+    model = get_family(card.family).load(card, make_plan(card, detect_cpu()), lambda *_: None)
+    question = "what is the price of the red hat?"
+    said = "".join(model.read_document([page], question, max_new_tokens=document.MOST_TOKENS["question"]))
+    assert run_snippet(document, card, tmp_path) == said.strip()
+
+
 def test_ground(tmp_path):
     card = CATALOG.get("tiny-llava")
     assert run_snippet(ground, card, tmp_path) == run_demo(ground, card, phrase="yellow ring").text
@@ -135,7 +162,7 @@ def test_train(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "demo", [ask, attention, bridge, fusion, ground, honesty, instructions, kinds, similarity, trace, train]
+    "demo", [ask, attention, bridge, document, fusion, ground, honesty, instructions, kinds, similarity, trace, train]
 )
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):

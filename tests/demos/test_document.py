@@ -9,12 +9,12 @@ from PIL import Image
 from pydantic import ValidationError
 
 from demos import document
-from patchwork.catalog import load_catalog
+from patchwork.catalog import Catalog, load_catalog
 from patchwork.errors import Problem
-from patchwork.families.protocol import Model
+from patchwork.families.protocol import Model, Ranking
 from patchwork.plan import make_plan
 from patchwork.pool import Pool
-from patchwork.tiles import View
+from patchwork.tiles import View, choose_tiles
 from patchwork.ui import picker
 from tests.fakes import MACHINE, make_card
 from tests.tiny_models import load_tiny, shared_folder
@@ -42,6 +42,23 @@ class Scripted(Model):
     def read_document(self, images, question="", max_tiles=None, max_new_tokens=0, stop=None):
         self.asked.append((images[0].size, max_tiles))
         yield self.answers[len(self.asked) - 1]
+
+
+class Pointing(Scripted):
+    """Scripted, and tells which of its tiles matter."""
+
+    ranks = True
+
+    def __init__(self, answers, scores) -> None:
+        super().__init__(answers)
+        self.ranking, self.options = Ranking(scores, "begun"), []
+
+    def rank_tiles(self, image, question, max_tiles=None):
+        return self.ranking if max_tiles else Ranking([])
+
+    def read_document(self, images, question="", max_tiles=None, max_new_tokens=0, stop=None, **options):
+        self.options.append(options)
+        yield from super().read_document(images, question, max_tiles, max_new_tokens, stop)
 
 
 def run(model, **fields):
@@ -74,6 +91,50 @@ def test_tiles_asked_alone_are_marked_where_they_agree():
     assert last.found == [2]
     assert [size for size, _ in model.asked[2:]] == [(32, 32)] * 4
     assert "tile 3 gave the same answer" in document.render(last, inputs)
+
+
+def test_only_the_tiles_that_matter_are_read_and_all_of_them_beside():
+    model = Pointing(["48", "48 all", "none", "48", "no"], [0.05, 0.61, 0.02, 0.22])
+    inputs, last = run(model, question="Which price?", trace=True)
+    kept = {"keep": [1, 3], "ranking": model.ranking}
+    assert model.options == [kept, {}, {}, {}, {}]
+    assert [most for _, most in model.asked] == [12, 12, 0, 0, 0]
+    assert (last.reading.text, last.every.text, last.without.text) == ("48", "48 all", "none")
+    assert [view.place for view in last.reading.views] == [1, 3, None]
+    assert (last.ranked.tokens, last.reading.tokens, last.every.tokens) == (4, 12, 20)
+    assert last.found == [1]
+    assert type(last).model_validate_json(last.model_dump_json()) == last
+    drawn = document.render(last, inputs)
+    assert drawn.count("pw-skipped-share") == 2 and "2 of 4 tiles read, 2 skipped" in drawn
+    assert all(f"{place} · {share}%" in drawn for place, share in ((1, 5), (2, 61), (3, 2), (4, 22)))
+    assert drawn.count('class="pw-view"') == 2 and "12 tokens" in drawn and "all tiles took 20" in drawn
+    assert "guess" not in drawn
+
+
+def test_a_weak_look_reads_the_best_tile_and_says_that_it_may_be_wrong():
+    inputs, last = run(Pointing(["48", "17", ""], [0.05, 0.11, 0.1, 0.04]), question="Which price?", compare=False)
+    assert last.ranked.kept == [1] and last.every is None and last.without is None
+    assert "the choice is a guess" in document.render(last, inputs)
+
+
+@pytest.mark.parametrize(("fields", "asked"), [({"rank": False}, [12, 0]), ({"tiles": 0}, [0])])
+def test_the_reader_can_switch_ranking_off_and_a_page_in_one_view_has_nothing_to_rank(fields, asked):
+    model = Pointing(["48", "none"], [0.9, 0.0, 0.0, 0.0])
+    inputs, last = run(model, question="Which price?", **fields)
+    assert [most for _, most in model.asked] == asked and last.ranked is None and last.every is None
+    assert not any(model.options) and "pw-skipped" not in document.render(last, inputs)
+
+
+def test_a_real_model_reads_what_its_heads_point_at():
+    """Weights that learnt nothing: their choice means nothing, but what is read must be what was chosen."""
+    heads = {"tiles": 6, "pointing_heads": ((0, 1), (1, 2)), "letterbox": True}
+    model = load_tiny("llava", shared_folder("llava"), capabilities=frozenset({"read_document"}), **heads)
+    inputs, last = run(model, question="What?")
+    assert last.ranked.kept == choose_tiles(model.rank_tiles(PAGE, "What?").scores)
+    assert [view.place for view in last.reading.views] == [None, *last.ranked.kept]
+    assert last.every.text == "".join(model.read_document([PAGE], "What?", max_new_tokens=96)).strip()
+    assert last.reading.tokens == 16 * (1 + len(last.ranked.kept)) < last.every.tokens == 16 * 7
+    assert document.render(last, inputs).count('class="pw-skipped"') == 6 - len(last.ranked.kept)
 
 
 def test_a_page_that_is_written_out_is_shown_raw_and_rendered():
@@ -127,11 +188,17 @@ def test_bad_input_is_refused():
             document.Inputs(picture=PAGE, **fields)
 
 
-def test_the_panel_begins_with_a_checkpoint_that_answers_questions_and_offers_it():
-    page = SimpleNamespace(catalog=load_catalog(), pool=Pool(load_catalog(), MACHINE, offline=True))
-    chosen = picker.choose_default(document, page)
-    assert "document" in page.catalog.get(chosen).recommended_for
-    assert picker.recommend(document, page).id == chosen
+@pytest.mark.parametrize("reading", [True, False])
+def test_the_panel_begins_with_a_checkpoint_that_answers_questions_and_offers_a_real_one(reading):
+    """The bundled model where it reads, else the one that is recommended."""
+    reads = {"capabilities": frozenset({"chat", "read_document"} if reading else {"chat"})}
+    catalog = Catalog(
+        card.model_copy(update=reads) if card.id == "tiny-llava" else card for card in load_catalog().cards
+    )
+    page = SimpleNamespace(catalog=catalog, pool=Pool(catalog, MACHINE, offline=True))
+    chosen, offered = picker.choose_default(document, page), picker.recommend(document, page)
+    assert "document" in offered.recommended_for
+    assert chosen == ("tiny-llava" if reading else offered.id)
 
 
 def test_every_reading_card_has_a_snippet_and_one_is_recommended():

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from patchwork.errors import Problem
+from patchwork.families.cutting import go_on
 from patchwork.tiles import ALL_TILES
 from tests.tiny_models import build_llava, load_tiny, shared_folder
 
@@ -104,16 +105,34 @@ def rank_by_hand(model) -> np.ndarray:
 
 
 def test_ranks_are_those_of_eager_attention(model):
-    scores, shares = model.rank_tiles(PAGE, QUESTION), rank_by_hand(model)
+    scores, shares = model.rank_tiles(PAGE, QUESTION).scores, rank_by_hand(model)
     assert scores == pytest.approx(shares.max(0), rel=1e-3, abs=1e-5)
     assert (shares.sum(1) <= 1).all() and len(set(scores)) > 1
 
 
 def test_a_page_that_is_not_cut_has_no_ranks(model):
-    assert model.rank_tiles(PAGE, QUESTION, 0) == []
+    assert model.rank_tiles(PAGE, QUESTION, 0).scores == []
 
 
 def test_ranking_changes_no_answer(model):
     before = list(model.read_document([PAGE], QUESTION, max_new_tokens=8))
     model.rank_tiles(PAGE, QUESTION)
     assert list(model.read_document([PAGE], QUESTION, max_new_tokens=8)) == before
+
+
+def test_a_reading_that_goes_on_from_the_ranking_says_the_same_and_reads_the_overview_once(model, monkeypatch):
+    ranking, seen = model.rank_tiles(PAGE, QUESTION), []
+    alone = list(model.read_document([PAGE], QUESTION, max_new_tokens=12, keep=[1, 4]))
+    tower = model.model.model.vision_tower
+    handle = tower.register_forward_hook(lambda module, given, output: seen.append(len(output.last_hidden_state)))
+    for _ in range(2):  # what was begun is not used up
+        assert list(model.read_document([PAGE], QUESTION, max_new_tokens=12, keep=[1, 4], ranking=ranking)) == alone
+    handle.remove()
+    assert seen == [2, 2] and len(alone) > 3
+
+
+def test_a_reading_that_begins_otherwise_reads_everything(model):
+    """Two pages in one prompt begin like one; a prompt that does not begin with a picture at all is taken whole."""
+    begun = model.rank_tiles(PAGE, QUESTION).begun
+    inputs = model.prepare([], QUESTION)
+    assert go_on(inputs, begun) is inputs and go_on(inputs, None) is inputs

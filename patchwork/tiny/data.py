@@ -1,4 +1,4 @@
-"""Scenes as training data: pictures drawn ahead and kept, and for each patch the object that covers it."""
+"""Scenes and pages as training data: pictures drawn ahead and kept, and for each patch the object that covers it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from patchwork.tiny.catalogue import (
+    FIELDS,
+    GRIDS,
+    Entry,
+    Line,
+    Page,
+    find_card_owners,
+    find_page_owners,
+    invent_page,
+    shrink_box,
+)
 from patchwork.tiny.shapes import KINDS
 from patchwork.tiny.world import COLOURS, COUNTS, SIZES, TEXTURES, WORDS, Scene, Thing, invent_scene
 
 SIDE, PATCH = 128, 16
 GRID = SIDE // PATCH
 MOST = max(COUNTS)  # objects in a scene
+CARDS = max(rows * columns for rows, columns in GRIDS)  # on a page
 ATTRIBUTES = {
     "kind": list(KINDS),
     "colour": list(COLOURS),
@@ -23,6 +35,9 @@ ATTRIBUTES = {
     "word": [*WORDS, "a number", "no text"],
     "tens": list("0123456789"),
     "ones": list("0123456789"),
+    "field": list(FIELDS),
+    "about kind": list(KINDS),  # of a printed line: what the card shows
+    "about colour": list(COLOURS),
 }
 COLUMNS = len(ATTRIBUTES) + 4
 
@@ -42,20 +57,48 @@ def find_owners(scene: Scene, fine: int = 64) -> np.ndarray:
     return np.where(cells.max(0) > 0.12, cells.argmax(0), -1).astype(np.int8)
 
 
+def describe(box: tuple[float, ...], **values: str) -> list[float]:
+    """A row: attributes as indices (−1: has none), then the box."""
+    named = {name.replace("_", " "): value for name, value in values.items()}
+    return [*(names.index(named[name]) if name in named else -1 for name, names in ATTRIBUTES.items()), *box]
+
+
 def describe_thing(thing: Thing) -> list[float]:
-    """Its attributes as indices (−1: has none), then its box."""
     number = thing.text if thing.text.isdigit() else ""
     word = "no text" if not thing.text else "a number" if number else thing.text
-    words = (thing.kind, thing.colour, thing.size, thing.texture, word)
-    indices = [names.index(word) for names, word in zip(ATTRIBUTES.values(), words, strict=False)]
-    return [*indices, *(map(int, number) if number else (-1, -1)), *thing.box]
+    digits = {"tens": number[0], "ones": number[1]} if number else {}
+    names = {"kind": thing.kind, "colour": thing.colour, "size": thing.size, "texture": thing.texture, "word": word}
+    return describe(thing.box, **names, **digits)
+
+
+def describe_line(line: Line, thing: Thing) -> list[float]:
+    digits = {"tens": line.value[0], "ones": line.value[1]}
+    return describe(line.box, field=line.field, about_kind=thing.kind, about_colour=thing.colour, **digits)
+
+
+def make_table(rows: list[list[float]], most: int) -> np.ndarray:
+    """float32 [most, COLUMNS], −1 where there is no object."""
+    table = np.full((most, COLUMNS), -1, np.float32)
+    table[: len(rows)] = rows
+    return table
 
 
 def describe_objects(scene: Scene) -> np.ndarray:
-    """float32 [MOST, COLUMNS]: a row per object, −1 where there is none."""
-    table = np.full((MOST, COLUMNS), -1, np.float32)
-    table[: len(scene.things)] = [describe_thing(thing) for thing in scene.things]
-    return table
+    return make_table([describe_thing(thing) for thing in scene.things], MOST)
+
+
+def describe_card(entry: Entry) -> np.ndarray:
+    """The object, then the two lines, in shares of the tile."""
+    return make_table([describe_thing(entry.thing), *(describe_line(line, entry.thing) for line in entry.lines)], CARDS)
+
+
+def describe_page(page: Page) -> np.ndarray:
+    """The objects of the cards, in shares of the overview; what is printed is too small there to be asked for."""
+    rows = [
+        describe(shrink_box(page, number), kind=entry.thing.kind, colour=entry.thing.colour)
+        for number, entry in enumerate(page.entries)
+    ]
+    return make_table(rows, CARDS)
 
 
 class SceneStore:
@@ -97,19 +140,6 @@ class SceneStore:
                 partial.write_text(str(seed + 1))
                 partial.replace(self.progress)
 
-    def draw_ahead(self) -> multiprocessing.Process:
-        """Starts the drawing process; it ends with the program."""
-        process = multiprocessing.get_context("spawn").Process(target=draw_gently, args=(self.folder, self.count))
-        process.daemon = True
-        process.start()
-        return process
-
-
-def draw_gently(folder: Path, count: int) -> None:
-    if hasattr(os, "nice"):
-        os.nice(10)
-    SceneStore(folder, count).draw(count)
-
 
 class Curriculum:
     """Which scenes to learn from: those of at most `most` objects, more as they are mastered (`gate` is answered)."""
@@ -130,3 +160,61 @@ class Curriculum:
         self.right = 0.95 * self.right + 0.05 * right
         if self.right > self.gate and self.most < MOST:
             self.most, self.right = self.most + 1 if self.most < 5 else MOST, self.gate - 0.4
+
+
+class PageStore:
+    """Pages of seeds 0 … count − 1, memory-mapped: `pictures` uint8 [n, 1 + CARDS, 128, 128, 3], the overview first,
+    then the tiles; `owners` [n, 1 + CARDS, 64]; `objects` [n, 1 + CARDS, CARDS, COLUMNS]; `views` [n]: how many."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count, self.done = folder, count, folder / f"paged-{count}.txt"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.pictures = self.open_file("pictures", np.uint8, (SIDE, SIDE, 3))
+        self.owners = self.open_file("owners", np.int8, (GRID**2,))
+        self.objects = self.open_file("objects", np.float32, (CARDS, COLUMNS))
+        self.views = np.array([1 + len(invent_page(seed).entries) for seed in range(count)])
+
+    def open_file(self, name: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
+        path = self.folder / f"page-{name}-{self.count}.npy"
+        if path.exists():
+            return np.load(path, mmap_mode="r+")
+        return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(self.count, 1 + CARDS, *shape))
+
+    @property
+    def ready(self) -> int:
+        return int(self.done.read_text() or 0) if self.done.exists() else 0
+
+    def draw(self, until: int) -> None:
+        """Draws what is missing of the first `until` pages."""
+        for seed in range(self.ready, until):
+            page = invent_page(seed)
+            drawn = page.draw(SIDE)
+            self.pictures[seed, : self.views[seed]] = [np.asarray(v) for v in (page.see_whole(drawn), *page.cut(drawn))]
+            owners = [find_page_owners(page, GRID), *(find_card_owners(entry, GRID) for entry in page.entries)]
+            self.owners[seed, : self.views[seed]] = owners
+            self.objects[seed, : self.views[seed]] = [describe_page(page), *map(describe_card, page.entries)]
+            if seed % 100 == 99 or seed == until - 1:
+                self.done.write_text(str(seed + 1))
+
+    def choose_views(self, tiles: int, overviews: int) -> tuple[np.ndarray, np.ndarray]:
+        """(page, view) of so many tiles and overviews, at random."""
+        pages = np.sort(np.random.randint(0, self.ready, tiles + overviews))
+        views = 1 + np.random.randint(0, self.views[pages] - 1)
+        views[np.random.permutation(len(pages))[:overviews]] = 0
+        return pages, views
+
+
+def draw_ahead(scenes: SceneStore, pages: PageStore) -> multiprocessing.Process:
+    """Starts the process that draws what is missing; it ends with the program."""
+    arguments = (scenes.folder, scenes.count, pages.count)
+    process = multiprocessing.get_context("spawn").Process(target=draw_gently, args=arguments, daemon=True)
+    process.start()
+    return process
+
+
+def draw_gently(folder: Path, scenes: int, pages: int) -> None:
+    """With the lowest priority; pages first, since they are fewer."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+    PageStore(folder, pages).draw(pages)
+    SceneStore(folder, scenes).draw(scenes)

@@ -1,20 +1,15 @@
-"""Stage 0: the vision encoder, a small CLIP that is also asked, patch by patch, what it looks at."""
+"""The CLIP's shape, and what its vision tower is asked first: patch by patch, what do you look at?"""
 
 from __future__ import annotations
-
-import random
-from itertools import chain
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
+from transformers import CLIPConfig, CLIPModel
 
-from patchwork.tiny.captions import Caption, is_true, mention, spoil, write_caption
 from patchwork.tiny.data import ATTRIBUTES, COLUMNS
 from patchwork.tiny.tokenizer import BOS, EOS, PAD
-from patchwork.tiny.world import Scene
 
 WIDTH, LAYERS, HEADS = 192, 6, 6
 VISION = {
@@ -35,10 +30,11 @@ TEXT = {
     "eos_token_id": EOS,
     "pad_token_id": PAD,
 }
-SHARES = {"kind": 1.0, "colour": 0.7, "size": 0.4, "texture": 0.5, "word": 1.2, "tens": 0.8, "ones": 0.8}
+SHARES = {
+    **{"kind": 1.0, "colour": 0.7, "size": 0.4, "texture": 0.5, "word": 1.2, "tens": 1.0, "ones": 1.0},
+    **{"field": 0.8, "about kind": 0.6, "about colour": 0.5},
+}
 """How much each attribute counts in the dense loss."""
-CAPTIONS, HOWS = 3, ("attribute", "relation", "object")
-"""Captions written for each picture at each step, and the near misses of each."""
 
 
 def build_encoder(vocabulary: int) -> CLIPModel:
@@ -92,84 +88,18 @@ def dense_loss(
         if counted.any():
             guesses = logits[k][counted][:, :classes].argmax(-1)
             seen[name] = (guesses == truth[counted]).float().mean().item()
+    if lines := (covered & (target[..., READ[0]] >= 0)).sum().item():
+        where = covered & (target[..., READ[0]] >= 0)
+        right = [logits[k][where].argmax(-1) == target[where][:, k] for k in READ]
+        seen["read"] = torch.stack(right).all(0).sum().item() / lines
     box = F.smooth_l1_loss(boxes[covered].float(), target[covered][:, -4:], beta=0.03)
     return loss + 8 * box, seen | {"box": box.item()}
+
+
+READ = [list(ATTRIBUTES).index(name) for name in ("field", "tens", "ones")]
+"""A printed line is read where these are right."""
 
 
 def mean(values: torch.Tensor) -> torch.Tensor:
     """0 of nothing."""
     return values.sum() / max(1, values.numel())
-
-
-def embed(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> torch.Tensor:
-    """Unit-length text embeddings [n, D]."""
-    tokens = tokenizer(texts, padding=True, return_tensors="pt").to(model.device)
-    pooled = model.text_model(tokens.input_ids, attention_mask=tokens.attention_mask).pooler_output
-    return F.normalize(model.text_projection(pooled).float(), dim=-1)
-
-
-def write_captions(scenes: list[Scene], rng: random.Random) -> tuple[list[Caption], list[str], list[int]]:
-    """Per scene a true caption and near misses of it: (captions, near misses, whose)."""
-    captions, misses, whose = [write_caption(scene, rng) for scene in scenes], [], []
-    for number, (scene, caption) in enumerate(zip(scenes, captions, strict=True)):
-        spoilt = {str(missed) for how in HOWS if (missed := spoil(scene, caption, how, rng))}
-        misses += sorted(spoilt)
-        whose += [number] * len(spoilt)
-    return captions, misses, whose
-
-
-def contrastive_loss(
-    model: CLIPModel,
-    tokenizer: PreTrainedTokenizerFast,
-    output,
-    owners: torch.Tensor,
-    scenes: list[Scene],
-    rng: random.Random,
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """Pictures against captions, against their own near misses, and patches against the phrase of their object."""
-    rounds = [write_captions(scenes, rng) for _ in range(CAPTIONS)]
-    places = [(b, rng.randrange(len(scene.things))) for b, scene in enumerate(scenes)]
-    phrases = [str(mention(scenes[b].things[j], rng)) for b, j in places]
-    groups = [phrases, *([*map(str, captions), *misses] for captions, misses, _ in rounds)]
-    phrase, *texts = embed(model, tokenizer, list(chain(*groups))).split([len(group) for group in groups])
-    image = F.normalize(model.visual_projection(output.pooler_output).float(), dim=-1)  # [B, D]
-    scale = model.logit_scale.exp().clamp(max=100)
-    pointing = match_phrases(model, output, owners, places, phrases, phrase, scale)
-    loss, seen = 0.5 * pointing, {"pointing": pointing.item()}
-    for (captions, _, whose), text in zip(rounds, texts, strict=True):
-        caption, miss = text[: len(scenes)], text[len(scenes) :]
-        pair, near, right = match_captions(image, caption, miss, torch.tensor(whose), scenes, captions, scale)
-        loss = loss + (0.5 * pair + near) * 1.5 / CAPTIONS
-        seen |= {"pair": pair.item(), "near right": right}
-    return loss, seen
-
-
-def match_captions(image, caption, miss, whose, scenes, captions, scale):
-    """(loss against the captions of the batch, loss against a picture's own near misses, share right among those)."""
-    batch = len(scenes)
-    whose, target = whose.to(image.device), torch.arange(batch, device=image.device)
-    also_true = torch.tensor(
-        [[i != j and is_true(s, c, -0.02) for j, c in enumerate(captions)] for i, s in enumerate(scenes)]
-    )
-    logits = (image @ caption.T * scale).masked_fill(also_true.to(image.device), -1e4)  # [B, B]
-    pair = 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
-    own = (image[whose] * miss).sum(-1) * scale  # [misses]
-    table = torch.full((batch, 1 + len(HOWS)), -1e4, device=image.device)
-    column = torch.arange(len(whose), device=image.device) - torch.searchsorted(whose, target)[whose] + 1
-    table[:, 0] = logits.diagonal()
-    table = table.index_put((whose, column), own)
-    right = (table.argmax(-1) == 0).float().mean().item()
-    return pair, F.cross_entropy(table, torch.zeros_like(target)), right
-
-
-def match_phrases(model, output, owners, places, phrases, phrase, scale) -> torch.Tensor:
-    """The patches of each object, averaged, find its phrase among all phrases of the batch."""
-    patches = model.visual_projection(model.vision_model.post_layernorm(output.last_hidden_state[:, 1:])).float()
-    patches = F.normalize(patches, dim=-1)  # [B, N, D]
-    rows = torch.tensor([b for b, _ in places], device=owners.device)
-    objects = torch.tensor([j for _, j in places], device=owners.device)
-    member = (owners[rows] == objects[:, None]).float()  # [objects, N]
-    pooled = F.normalize(torch.einsum("on,ond->od", member, patches[rows]), dim=-1)
-    same = torch.tensor([[i != j and x == y for j, y in enumerate(phrases)] for i, x in enumerate(phrases)])
-    point = (pooled @ phrase.T * scale).masked_fill(same.to(pooled.device), -1e4)
-    return F.cross_entropy(point, torch.arange(len(phrases), device=point.device))

@@ -21,6 +21,7 @@ from patchwork.tiny.looking import (
     evaluate_encoder_pointing,
     evaluate_token_pointing,
 )
+from patchwork.tiny.paging import evaluate_pages
 from patchwork.tiny.questions import REFUSAL, make_turn
 from patchwork.tiny.questions import WEIGHTS as TYPES
 from patchwork.tiny.reader import (
@@ -142,6 +143,7 @@ def evaluate(weights: Path = WEIGHTS, scenes: int = 1000, seed: int = 0) -> list
     figures = [evaluate_captions(weights / "clip", fresh, rng), evaluate_claims(reader, fresh[:each], rng)]
     figures += evaluate_questions(reader, collect(fresh, [*TYPES, "describe"], each, rng))
     figures += evaluate_questions_elsewhere(reader, fresh, unseen, each // 3, rng)
+    figures += evaluate_pages(reader, 6 * scenes // 10, rng)
     figures += [evaluate_photographs(reader, pictures)] if (pictures := load_photographs()) else []
     figures += [evaluate_encoder_pointing(weights / "clip", fresh[:each], rng)]
     figures += evaluate_token_pointing(reader, collect(fresh, ["colour"], each, rng))

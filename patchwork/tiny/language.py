@@ -19,9 +19,10 @@ from patchwork.tiny.encoder import VISION, WIDTH, normalise
 from patchwork.tiny.questions import WEIGHTS, Turn
 from patchwork.tiny.tokenizer import ASSISTANT, BOS, EOS, IMAGE, PAD, USER
 
-TYPES = ("describe", *WEIGHTS)
-PATCHES = 64
-PREFIX = 2 + PATCHES  # <s> <|user|> and the picture, seen by every question
+TYPES = ("describe", *WEIGHTS, "field", "two fields")
+PATCHES = 64  # of one view
+MARKS = 2  # <s> <|user|>; they and the views' patches are the prefix, seen by every question
+PREFIX = MARKS + PATCHES  # of one view
 POINTING_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1))
 """(layer, head) pairs that are taught to look at the object spoken of; of two objects, head 0 at the first."""
 COMPARING_HEADS = ((3, 0), (3, 1))
@@ -89,7 +90,7 @@ class FeatureCache:
 
 @dataclass
 class Packed:
-    """`ids`, `positions`, `segments`, `labels`, `weights`, `types`: [B, T]; `targets`: bool [2, B, T, PATCHES].
+    """`ids`, `positions`, `segments`, `labels`, `weights`, `types`: [B, T]; `targets`: bool [2, B, T, patches].
 
     `weights` makes a long answer count less per token, and a comparison twice, because it is learnt last; `types`
     numbers the type at each answer's first token, else −1; `targets` are the patches to look at, for the first and for
@@ -122,18 +123,21 @@ def encode_turn(tokenizer: PreTrainedTokenizerFast, turn: Turn) -> tuple[list[in
     return [*asked.input_ids, ASSISTANT], [*answered.input_ids, EOS], [*spoken, ()]
 
 
-def pack(tokenizer: PreTrainedTokenizerFast, examples: list[tuple[list[Turn], np.ndarray | None]]) -> Packed:
+def pack(
+    tokenizer: PreTrainedTokenizerFast, examples: list[tuple[list[Turn], np.ndarray | None]], patches: int = PATCHES
+) -> Packed:
     """(turns, owners of the patches) per picture → one sequence a picture; each turn restarts its positions."""
-    rows = [lay_out(tokenizer, turns) for turns, _ in examples]
+    prefix = MARKS + patches
+    rows = [lay_out(tokenizer, turns, prefix) for turns, _ in examples]
     shape = (len(rows), max(len(row["ids"]) for row in rows))
     packed = Packed(
         ids=torch.full(shape, PAD),
-        positions=torch.full(shape, PREFIX),
+        positions=torch.full(shape, prefix),
         segments=torch.full(shape, -1),
         labels=torch.full(shape, -100),
         weights=torch.zeros(shape),
         types=torch.full(shape, -1),
-        targets=torch.zeros(2, *shape, PATCHES, dtype=torch.bool),
+        targets=torch.zeros(2, *shape, patches, dtype=torch.bool),
         names=torch.full((2, *shape), -1),
     )
     for b, (row, (_, owners)) in enumerate(zip(rows, examples, strict=True)):
@@ -146,17 +150,19 @@ def pack(tokenizer: PreTrainedTokenizerFast, examples: list[tuple[list[Turn], np
     return packed
 
 
-def lay_out(tokenizer: PreTrainedTokenizerFast, turns: list[Turn]) -> dict[str, list]:
+def lay_out(tokenizer: PreTrainedTokenizerFast, turns: list[Turn], prefix: int) -> dict[str, list]:
     """The columns of one packed sequence."""
     row = {name: [] for name in ("ids", "positions", "segments", "labels", "weights", "types", "looks", "names")}
     for number, turn in enumerate(turns, start=1):
         question, answer, spoken = encode_turn(tokenizer, turn)
         length, lead = len(question) + len(answer) - 1, len(question) - 1  # the last token is only predicted
         if turn.pair and turn.spans:
-            start, compared = len(row["ids"]), turn.spans[0][2]
-            row["names"].append((start + lead, [start + spoken.index((thing,)) for thing in compared]))
+            start, compared = len(row["ids"]), [(thing,) for thing in turn.spans[0][2]]
+            if any(thing not in spoken for thing in compared):  # printed lines: the question names their objects
+                compared = [objects for _, _, objects in turn.asked]
+            row["names"].append((start + lead, [start + spoken.index(thing) for thing in compared]))
         row["ids"] += (question + answer)[:-1]
-        row["positions"] += range(PREFIX, PREFIX + length)
+        row["positions"] += range(prefix, prefix + length)
         row["segments"] += [number] * length
         row["labels"] += [-100] * lead + answer
         row["weights"] += [(2 if turn.pair else 1) * len(answer) ** -0.5] * length
@@ -169,40 +175,44 @@ def lay_out(tokenizer: PreTrainedTokenizerFast, turns: list[Turn]) -> dict[str, 
 
 
 def mark_targets(targets: torch.Tensor, looks: list, owners: np.ndarray) -> None:
-    """Fills [2, T, PATCHES] with the patches of the objects to look at."""
+    """Fills [2, T, patches] with the patches of the objects to look at."""
     for t, pair in enumerate(looks):
         for side, objects in enumerate(pair):
             if objects:
                 targets[side, t] = torch.from_numpy(np.isin(owners, objects))
 
 
-def block_mask(segments: torch.Tensor) -> torch.Tensor:
-    """[B, T] → additive [B, 1, PREFIX + T, PREFIX + T]: causal, and a turn sees the picture and itself only."""
+def block_mask(segments: torch.Tensor, prefix: int) -> torch.Tensor:
+    """[B, T] → additive [B, 1, prefix + T, prefix + T]: causal, and a turn sees the picture and itself only."""
     batch, length = segments.shape
-    total = PREFIX + length
-    blocks = torch.cat([torch.zeros(batch, PREFIX, dtype=torch.long, device=segments.device), segments], 1)
+    total = prefix + length
+    blocks = torch.cat([torch.zeros(batch, prefix, dtype=torch.long, device=segments.device), segments], 1)
     allowed = (blocks[:, None, :] == 0) | (blocks[:, None, :] == blocks[:, :, None])
     allowed &= torch.ones(total, total, dtype=torch.bool, device=segments.device).tril()
     return torch.zeros(batch, 1, total, total, device=segments.device).masked_fill(~allowed[:, None], -1e9)
 
 
 def run_packed(model: LlavaForConditionalGeneration, features: torch.Tensor, packed: Packed):
-    """Hidden states of the turns [B, T, WIDTH] and every layer's attention [B, H, PREFIX + T, PREFIX + T]."""
+    """Hidden states of the turns [B, T, WIDTH] and every layer's attention [B, H, prefix + T, prefix + T].
+
+    `features` [B, patches, WIDTH]: of one view, or of several one after the other.
+    """
     language = model.model.language_model
     words = language.embed_tokens(packed.ids)
     batch = len(words)
     picture = model.model.multi_modal_projector(features)
     start = language.embed_tokens(torch.tensor([[BOS, USER]], device=words.device)).expand(batch, -1, -1)
     inputs = torch.cat([start.to(picture.dtype), picture, words.to(picture.dtype)], 1)
-    prefix = torch.arange(PREFIX, device=words.device)[None].expand(batch, -1)
+    prefix = MARKS + features.shape[1]
+    places = torch.arange(prefix, device=words.device)[None].expand(batch, -1)
     output = language(
         inputs_embeds=inputs,
-        attention_mask=block_mask(packed.segments).to(inputs.dtype),
-        position_ids=torch.cat([prefix, packed.positions], 1),
+        attention_mask=block_mask(packed.segments, prefix).to(inputs.dtype),
+        position_ids=torch.cat([places, packed.positions], 1),
         output_attentions=True,
         use_cache=False,
     )
-    return output.last_hidden_state[:, PREFIX:], output.attentions
+    return output.last_hidden_state[:, prefix:], output.attentions
 
 
 def answer_loss(model, hidden: torch.Tensor, packed: Packed) -> tuple[torch.Tensor, dict[str, float]]:
@@ -218,10 +228,10 @@ def answer_loss(model, hidden: torch.Tensor, packed: Packed) -> tuple[torch.Tens
 
 def pointing_loss(attentions, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
     """−log of the attention that the pointing heads put on the object spoken of, and that attention's mean."""
-    shares = []
+    shares, prefix = [], MARKS + targets.shape[-1]
     for layer, head in POINTING_HEADS:
         wanted = targets[head % 2]
-        looked = (attentions[layer][:, head, PREFIX:, 2:PREFIX].float() * wanted).sum(-1)
+        looked = (attentions[layer][:, head, prefix:, MARKS:prefix].float() * wanted).sum(-1)
         shares.append(looked[wanted.any(-1)])
     return measure_shares(shares)
 
@@ -231,8 +241,9 @@ def comparing_loss(attentions, names: torch.Tensor) -> tuple[torch.Tensor, float
     shares = []
     for layer, head in COMPARING_HEADS:
         place = names[head]  # [B, T]
+        prefix = attentions[layer].shape[-1] - place.shape[-1]
         row, token = (place >= 0).nonzero(as_tuple=True)
-        shares.append(attentions[layer][row, head, PREFIX + token, PREFIX + place[row, token]].float())
+        shares.append(attentions[layer][row, head, prefix + token, prefix + place[row, token]].float())
     return measure_shares(shares)
 
 

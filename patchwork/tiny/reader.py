@@ -57,16 +57,19 @@ class Reader:
         self.processor = AutoProcessor.from_pretrained(folder)
         self.processor.tokenizer.padding_side = "left"
 
-    def write_inputs(self, pictures: list[Image.Image], questions: list[str]):
-        texts = [self.write_prompt(question) for question in questions]
+    def write_inputs(self, pictures: list[Image.Image] | list[list[Image.Image]], questions: list[str]):
+        """`pictures`: one for each question, or for each a list of views."""
+        views = [len(picture) if isinstance(picture, list) else 1 for picture in pictures]
+        texts = [self.write_prompt(question, count) for question, count in zip(questions, views, strict=True)]
         return self.processor(images=pictures, text=texts, padding=True, return_tensors="pt")
 
-    def write_prompt(self, question: str) -> str:
-        content = [{"type": "image"}, {"type": "text", "text": question}]
+    def write_prompt(self, question: str, views: int = 1) -> str:
+        content = [*({"type": "image"} for _ in range(views)), {"type": "text", "text": question}]
         return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
 
     @torch.inference_mode()
-    def answer(self, pictures: list[Image.Image], questions: list[str], batch: int = 64) -> list[str]:
+    def answer(self, pictures: list, questions: list[str], batch: int = 64) -> list[str]:
+        """Greedily, many at a time; `pictures` as `write_inputs` takes them."""
         answers = []
         for i in range(0, len(questions), batch):
             inputs = self.write_inputs(pictures[i : i + batch], questions[i : i + batch])

@@ -1,54 +1,51 @@
-"""Trains the encoder: first on what each patch shows, then on captions and their near misses too."""
+"""Trains the vision tower: what does each patch show, on scenes, on the tiles of pages, on pages made small?"""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
+import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from patchwork.tiny import encoder
 from patchwork.tiny.clock import Clock, Meter, load_checkpoint, save_checkpoint, warm_and_cool
-from patchwork.tiny.data import MOST, Curriculum, SceneStore
+from patchwork.tiny.data import CARDS, MOST, Curriculum, PageStore, SceneStore
 from patchwork.tiny.optimizer import TwoOptimizers
-from patchwork.tiny.tokenizer import wrap_tokenizer
-from patchwork.tiny.world import invent_scene
 
-DENSE_ONLY = 0.25
-"""Share of the time before captions begin: they need patches that already know what they show."""
-GATE, ALL_FROM = 0.7, 0.5
-"""Captions are of scenes with few objects until this share beats its near misses; then one object more. From the
-second share of the time on they are of all scenes."""
+SCENES, TILES, OVERVIEWS = 28, 13, 7
+"""Pictures of each kind in a batch."""
 
 
-def train_encoder(
-    store: SceneStore, tokenizer: Tokenizer, folder: Path, minutes: float, device: torch.device, rng: random.Random
+def gather(scenes: SceneStore, pages: PageStore, chooser: Curriculum) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A batch: pictures, the object of each patch, the table of objects, padded to CARDS rows."""
+    seeds = chooser.choose(SCENES, text=0.4)
+    where = pages.choose_views(TILES, OVERVIEWS)
+    padding = ((0, 0), (0, CARDS - MOST), (0, 0))
+    tables = np.pad(scenes.objects[seeds], padding, constant_values=-1)
+    return (
+        np.concatenate([scenes.pictures[seeds], pages.pictures[where]]),
+        np.concatenate([scenes.owners[seeds], pages.owners[where]]),
+        np.concatenate([tables, pages.objects[where]]),
+    )
+
+
+def train_tower(
+    model, heads: encoder.DenseHeads, scenes: SceneStore, pages: PageStore, checkpoint: Path, minutes: float
 ):
-    """Stage 0: the trained `CLIPModel`; checkpoints go to `folder`."""
-    words = wrap_tokenizer(tokenizer, clip=True)
-    model, heads = encoder.build_encoder(len(words)).to(device), encoder.DenseHeads().to(device)
-    optimizer = TwoOptimizers([*model.named_parameters(), *heads.named_parameters()], 1.5e-3)
-    clock, meter, curriculum = Clock(minutes), Meter("stage 0"), Curriculum(store, 2, GATE)
-    everything = Curriculum(store, MOST, 1.0)
-    load_checkpoint(folder / "stage0.pt", clock, optimizer, model=model, heads=heads)
+    """Stage 0: the `CLIPModel` whose vision tower knows what each patch shows; nothing of it has seen a caption."""
+    named = [*model.vision_model.named_parameters(prefix="vision_model"), *heads.named_parameters()]
+    optimizer = TwoOptimizers([(name, p) for name, p in named if "post_layernorm" not in name], 1.5e-3)
+    clock, meter, chooser = Clock(minutes), Meter("stage 0"), Curriculum(scenes, MOST, 1.0)
+    load_checkpoint(checkpoint, clock, optimizer, model=model, heads=heads)
     for step, share in clock:
-        captioned = share > DENSE_ONLY
-        curriculum.most = MOST if share > ALL_FROM else curriculum.most
-        seeds = curriculum.choose(48) if captioned else everything.choose(48, text=0.5)
-        owners = torch.from_numpy(store.owners[seeds]).long().to(device)
-        with torch.autocast(device.type, torch.bfloat16):
-            output = model.vision_model(encoder.normalise(store.pictures[seeds]).to(device))
-            objects = torch.from_numpy(store.objects[seeds]).to(device)
-            loss, seen = encoder.dense_loss(heads, output.last_hidden_state[:, 1:], owners, objects)
-            if captioned:
-                scenes = [invent_scene(int(seed)) for seed in seeds]
-                contrast, more = encoder.contrastive_loss(model, words, output, owners, scenes, rng)
-                loss, seen = 0.5 * loss + contrast, seen | more | {"objects": curriculum.most}
-                curriculum.learn(more["near right"])
+        pictures, owners, objects = (torch.from_numpy(array) for array in gather(scenes, pages, chooser))
+        with torch.autocast(model.device.type, torch.bfloat16):
+            output = model.vision_model(encoder.normalise(pictures.numpy()).to(model.device))
+            hidden = output.last_hidden_state[:, 1:]
+            loss, seen = encoder.dense_loss(heads, hidden, owners.long().to(hidden.device), objects.to(hidden.device))
         optimizer.take_step(loss, warm_and_cool(step, share))
         meter.show(step, share, seen)
         if step % 200 == 199:
-            save_checkpoint(folder / "stage0.pt", clock, optimizer, model=model, heads=heads)
-    save_checkpoint(folder / "stage0.pt", clock, optimizer, model=model, heads=heads)
+            save_checkpoint(checkpoint, clock, optimizer, model=model, heads=heads)
+    save_checkpoint(checkpoint, clock, optimizer, model=model, heads=heads)
     return model

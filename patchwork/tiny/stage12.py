@@ -1,17 +1,18 @@
-"""Trains projector and language model: stage 1 on captions, stage 2 on every kind of question. The tower is frozen."""
+"""Trains projector and language model behind a frozen tower: stage 1 on captions, stage 2 on every question."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from patchwork.tiny import language
+from patchwork.tiny import language, page_examples
 from patchwork.tiny.clock import Clock, Meter, load_checkpoint, save_checkpoint, warm_and_cool
-from patchwork.tiny.data import Curriculum, SceneStore
+from patchwork.tiny.data import Curriculum, PageStore, SceneStore
 from patchwork.tiny.optimizer import TwoOptimizers
 from patchwork.tiny.outside import draw_outside
 from patchwork.tiny.questions import REFUSAL, Turn, make_turn, make_turns
@@ -42,37 +43,77 @@ def draw_outsiders(seeds: np.ndarray) -> np.ndarray:
     return np.stack([draw_outside(int(seed)) for seed in seeds])
 
 
+@dataclass
+class Features:
+    """What the frozen tower makes of pictures: the store's, those that are none, and views of pages."""
+
+    inside: language.FeatureCache
+    outside: language.FeatureCache
+    pages: language.FeatureCache
+
+
+def cache_features(model, store: SceneStore, pages: PageStore) -> Features:
+    inside = language.FeatureCache(model, lambda seeds: store.pictures[seeds], store.count)
+    outside = language.FeatureCache(model, draw_outsiders, OUTSIDERS)
+    return Features(inside, outside, page_examples.cache_pages(model, pages))
+
+
+def pack_scenes(words, store: SceneStore, features: Features, seeds: np.ndarray, rng: random.Random, stage: int):
+    """(packed turns, patches) of these scenes and of one picture that is none."""
+    strange = np.random.randint(0, OUTSIDERS, 1)
+    examples = [(choose_turns(invent_scene(int(seed)), rng, stage), store.owners[seed]) for seed in seeds]
+    packed = language.pack(words, [*examples, (refuse(rng, stage), None)])
+    return packed, torch.cat([features.inside.take(seeds), features.outside.take(strange)])
+
+
+def pack_pages(words, pages: PageStore, features: Features, rng: random.Random):
+    """(packed turns, patches of all views one after the other) of a few pages."""
+    chosen = page_examples.choose_pages(pages, rng)
+    turns = page_examples.ask_pages(chosen, rng)
+    owners = [page_examples.join_owners(pages, *one) for one in chosen]
+    ids = page_examples.list_views(chosen)
+    patches = features.pages.take(ids.ravel()).view(len(ids), -1, language.WIDTH)
+    return language.pack(words, list(zip(turns, owners, strict=True)), patches.shape[1]), patches
+
+
+def learn_answers(model, packed: language.Packed, patches: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss of answers and of where they look, and what was right."""
+    packed, patches = packed.to(model.device), patches.to(model.device).float()
+    with torch.autocast(model.device.type, torch.bfloat16):
+        hidden, attentions = language.run_packed(model, patches, packed)
+        loss, seen = language.answer_loss(model, hidden, packed)
+        pointing, looked = language.pointing_loss(attentions, packed.targets)
+        comparing, compared = language.comparing_loss(attentions, packed.names)
+    return loss + 0.5 * pointing + 0.3 * comparing, seen | {"looked": looked, "compared": compared}
+
+
 def train_language(
     model,
     store: SceneStore,
+    pages: PageStore,
     tokenizer: Tokenizer,
     checkpoint: Path,
     minutes: float,
     stage: int,
     rng: random.Random,
-    inside: language.FeatureCache,
-    batch: int = 20,
+    features: Features,
+    batch: int = 16,
 ):
-    """Stage 1 or 2 on a model whose tower is frozen; `inside` keeps what the tower makes of the store's pictures."""
-    outside = language.FeatureCache(model, draw_outsiders, OUTSIDERS)
+    """Stage 1 or 2 on a model whose tower is frozen; stage 2 sees a few pages beside the scenes at every step."""
     words = wrap_tokenizer(tokenizer)
     optimizer = TwoOptimizers(model.named_parameters(), 1.5e-3)
     clock, meter = Clock(minutes), Meter(f"stage {stage}")
     curriculum = Curriculum(store, 2 if stage == 1 else 3, GATE)
     load_checkpoint(checkpoint, clock, optimizer, model=model)
     for step, share in clock:
-        seeds, strange = curriculum.choose(batch - 1), np.random.randint(0, OUTSIDERS, 1)
-        examples = [(choose_turns(invent_scene(int(seed)), rng, stage), store.owners[seed]) for seed in seeds]
-        packed = language.pack(words, [*examples, (refuse(rng, stage), None)]).to(model.device)
-        patches = torch.cat([inside.take(seeds), outside.take(strange)]).to(model.device).float()
-        with torch.autocast(model.device.type, torch.bfloat16):
-            hidden, attentions = language.run_packed(model, patches, packed)
-            loss, seen = language.answer_loss(model, hidden, packed)
-            pointing, looked = language.pointing_loss(attentions, packed.targets)
-            comparing, compared = language.comparing_loss(attentions, packed.names)
-        optimizer.take_step(loss + 0.5 * pointing + 0.3 * comparing, warm_and_cool(step, share))
+        seeds = curriculum.choose(batch - 1)
+        loss, seen = learn_answers(model, *pack_scenes(words, store, features, seeds, rng, stage))
+        if stage == 2:
+            more, read = learn_answers(model, *pack_pages(words, pages, features, rng))
+            loss, seen = loss + more, {f"page {name}": value for name, value in read.items()} | seen
+        optimizer.take_step(loss, warm_and_cool(step, share))
         curriculum.learn(seen["right"])
-        meter.show(step, share, seen | {"looked": looked, "compared": compared, "objects": curriculum.most})
+        meter.show(step, share, seen | {"objects": curriculum.most})
         if step % 200 == 199:
             save_checkpoint(checkpoint, clock, optimizer, model=model)
     save_checkpoint(checkpoint, clock, optimizer, model=model)

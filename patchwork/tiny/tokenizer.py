@@ -10,6 +10,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import PreTrainedTokenizerFast
 
 from patchwork.tiny.captions import write_caption
+from patchwork.tiny.catalogue import invent_page
+from patchwork.tiny.page_questions import ask_page
 from patchwork.tiny.questions import REFUSAL, make_turns
 from patchwork.tiny.shapes import KINDS
 from patchwork.tiny.world import COLOURS, WORDS, invent_scene
@@ -35,7 +37,8 @@ def write_samples(count: int = 6000) -> Iterator[str]:
         for turn in make_turns(invent_scene(SAMPLES + seed), rng):
             yield turn.question
             yield turn.answer
-        yield REFUSAL
+        question, answer, _ = ask_page(invent_page(SAMPLES + seed), rng, two=seed % 4 == 0)
+        yield from (question, answer, REFUSAL)
     for first in range(100):
         yield from 60 * [f"[{first:02d} {first:02d}"]
     yield "abcdefghijklmnopqrstuvwxyz"

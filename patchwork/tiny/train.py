@@ -1,8 +1,9 @@
-"""The recipe: `patchwork train --out DIR --minutes 100` draws the world, then trains and saves the bundled models.
+"""The recipe: `patchwork train --out DIR --minutes 150` draws the world, then trains and saves the bundled models.
 
-Stage 0 trains the encoder, stage 1 the projector and the language model on captions, stage 2 on every kind of question.
-Schedules follow the clock, so that the same command fits a laptop and a GPU; the same command again resumes a run that
-was stopped.
+Stage 0 asks a vision tower, patch by patch, what it sees: scenes, tiles of pages, pages made small. From there two
+models grow. The CLIP learns to match captions, with the last layers of its tower. The language model learns, behind the
+tower as it is, captions in stage 1 and every kind of question in stage 2. Schedules follow the clock, so that the same
+command fits a laptop and a GPU; the same command again resumes a run that was stopped.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from patchwork.tiny import language
-from patchwork.tiny.data import SceneStore
+from patchwork.tiny import encoder, language
+from patchwork.tiny.data import PageStore, SceneStore, draw_ahead
 from patchwork.tiny.save import save_encoder, save_vlm
-from patchwork.tiny.stage0 import train_encoder
-from patchwork.tiny.stage12 import train_language
+from patchwork.tiny.stage0 import train_tower
+from patchwork.tiny.stage12 import cache_features, train_language
+from patchwork.tiny.stage_clip import train_clip
 from patchwork.tiny.tokenizer import train_tokenizer, write_caption_samples, write_samples
 
-SHARES = {"stage 0": 0.52, "stage 1": 0.06, "stage 2": 0.42}
+SHARES = {"stage 0": 0.34, "clip": 0.34, "stage 1": 0.03, "stage 2": 0.29}
 """How the minutes are divided."""
-FIRST = 2000
-"""Scenes drawn before training starts; the others are drawn while it runs."""
+FIRST, FIRST_PAGES = 2000, 500
+"""Scenes and pages drawn before training starts; the others are drawn while it runs."""
 
 
 def find_tokenizer(path: Path, write: Callable[[], Iterator[str]]) -> Tokenizer:
@@ -36,29 +38,33 @@ def find_tokenizer(path: Path, write: Callable[[], Iterator[str]]) -> Tokenizer:
     return Tokenizer.from_file(str(path))
 
 
-def train(folder: Path, minutes: float, scenes: int, device: torch.device, seed: int) -> None:
+def train(folder: Path, minutes: float, scenes: int, device: torch.device, seed: int, pages: int = 7000) -> None:
     """All stages; writes `clip/`, `llava_stage1/` and `llava/` into `folder`."""
     torch.manual_seed(seed)
     np.random.seed(seed)
-    rng, store = random.Random(seed), SceneStore(folder, scenes)
-    store.draw(min(FIRST, scenes))
-    drawing = store.draw_ahead()
+    rng, stores = random.Random(seed), (SceneStore(folder, scenes), PageStore(folder, pages))
+    stores[0].draw(min(FIRST, scenes))
+    stores[1].draw(min(FIRST_PAGES, pages))
+    drawing = draw_ahead(*stores)
     captions = find_tokenizer(folder / "captions.json", write_caption_samples)
     chat = find_tokenizer(folder / "chat.json", write_samples)
-    encoder = train_encoder(store, captions, folder, SHARES["stage 0"] * minutes, device, rng)
-    save_encoder(encoder, captions, folder / "clip")
-    train_chat(folder, encoder, chat, store, minutes, device, rng)
+    model = encoder.build_encoder(captions.get_vocab_size()).to(device)
+    heads = encoder.DenseHeads().to(device)
+    train_tower(model, heads, *stores, folder / "stage0.pt", SHARES["stage 0"] * minutes)
+    train_chat(folder, model, chat, *stores, minutes, device, rng)
+    train_clip(model, stores[0], captions, folder / "clip.pt", SHARES["clip"] * minutes, rng)
+    save_encoder(model, captions, folder / "clip")
     drawing.terminate()
 
 
-def train_chat(folder, encoder, tokenizer, store, minutes, device, rng) -> None:
-    """Stages 1 and 2 behind a trained encoder."""
+def train_chat(folder, tower, tokenizer, scenes: SceneStore, pages: PageStore, minutes, device, rng) -> None:
+    """Stages 1 and 2 behind a trained tower."""
     model = language.build_vlm(tokenizer.get_vocab_size()).to(device)
-    language.copy_tower(model, encoder)
-    inside = language.FeatureCache(model, lambda seeds: store.pictures[seeds], store.count)
+    language.copy_tower(model, tower)
+    features = cache_features(model, scenes, pages)
     for stage, name in ((1, "llava_stage1"), (2, "llava")):
-        checkpoint = folder / f"stage{stage}.pt"
-        train_language(model, store, tokenizer, checkpoint, SHARES[f"stage {stage}"] * minutes, stage, rng, inside)
+        share = SHARES[f"stage {stage}"] * minutes
+        train_language(model, scenes, pages, tokenizer, folder / f"stage{stage}.pt", share, stage, rng, features)
         save_vlm(model, tokenizer, folder / name)
 
 
@@ -67,15 +73,16 @@ def main() -> None:
         prog="patchwork train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for scenes, checkpoints and weights")
-    parser.add_argument("--minutes", type=float, default=100, help="training time in all (default 100)")
+    parser.add_argument("--minutes", type=float, default=150, help="training time in all (default 150)")
     parser.add_argument("--scenes", type=int, default=80_000, help="how many scenes to draw (54 kB each)")
+    parser.add_argument("--pages", type=int, default=7000, help="how many pages to draw (600 kB each)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="cores to use (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    train(options.out, options.minutes, options.scenes, torch.device(options.device), options.seed)
+    train(options.out, options.minutes, options.scenes, torch.device(options.device), options.seed, options.pages)
 
 
 if __name__ == "__main__":

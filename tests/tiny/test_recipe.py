@@ -9,6 +9,7 @@ from transformers import AutoProcessor, CLIPModel
 from patchwork.tiny import FRESH, invent_scene
 from patchwork.tiny.evaluate import collect, evaluate_questions
 from patchwork.tiny.looking import evaluate_captions
+from patchwork.tiny.paging import evaluate_pages
 from patchwork.tiny.reader import Reader
 from patchwork.tiny.tokenizer import train_tokenizer, write_caption_samples, write_samples
 from patchwork.tiny.train import train
@@ -19,7 +20,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     train_tokenizer(write_caption_samples(200)).save(str(folder / "captions.json"))
     train_tokenizer(write_samples(200)).save(str(folder / "chat.json"))
-    train(folder, minutes=0.1, scenes=60, device=torch.device("cpu"), seed=0)
+    train(folder, minutes=0.15, scenes=60, device=torch.device("cpu"), seed=0, pages=20)
     return folder
 
 
@@ -32,11 +33,15 @@ def test_three_folders_that_transformers_loads(folder):
     for name in ("llava_stage1", "llava"):
         figures = evaluate_questions(Reader(folder / name), collect(scenes, ["where", "describe"], 4, random.Random(0)))
         assert {figure.skill for figure in figures} >= {"where", "describe", "wrongly refused"}
+    pages = evaluate_pages(Reader(folder / "llava"), 2, random.Random(0))
+    assert len(pages) == 4 and all(0 <= figure.value <= 1 for figure in pages)
 
 
-def test_the_encoder_is_the_same_in_all_three(folder):
-    """It is trained in stage 0 and frozen from then on."""
-    tower = CLIPModel.from_pretrained(folder / "clip").vision_model.state_dict()
+def test_both_language_models_have_the_tower_that_the_clip_began_from(folder):
+    """It is frozen in stages 1 and 2; the CLIP's own last layers go on to learn captions."""
+    clip, begun = CLIPModel.from_pretrained(folder / "clip").vision_model.state_dict(), (0, 1, 2)
     for name in ("llava_stage1", "llava"):
         inside = Reader(folder / name).model.model.vision_tower.state_dict()
-        assert all(torch.equal(tower[key].float(), inside[key].float()) for key in tower)
+        same = {key for key in clip if torch.equal(clip[key].float(), inside[key].float())}
+        assert {key for key in clip if "embeddings" in key or any(f"layers.{n}." in key for n in begun)} <= same
+        assert not any("layers.5.mlp.fc1.weight" in key for key in same)

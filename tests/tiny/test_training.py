@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from patchwork.tiny import FRESH, data, encoder, invent_scene, language
-from patchwork.tiny.captions import Caption, Mention
+from patchwork.tiny import FRESH, data, encoder, invent_scene, language, matching, page_examples
+from patchwork.tiny.captions import is_true
+from patchwork.tiny.catalogue import invent_page
 from patchwork.tiny.clock import Clock, load_checkpoint, save_checkpoint
 from patchwork.tiny.optimizer import TwoOptimizers
+from patchwork.tiny.page_questions import make_page_turn
 from patchwork.tiny.questions import Turn, make_turns
 from patchwork.tiny.tokenizer import ASSISTANT, BOS, IMAGE, USER, train_tokenizer, wrap_tokenizer, write_samples
+from patchwork.tiny.world import HELD_OUT
 
 
 @pytest.fixture(scope="module")
@@ -112,14 +115,63 @@ def test_a_text_is_pooled_at_its_end(tokenizer):
 
 def test_near_misses_cost_nothing_when_far_and_much_when_near():
     """Two pictures, one near miss each: by hand, cross-entropy of (own caption, own near miss)."""
-    scenes = [invent_scene(FRESH, count=1), invent_scene(FRESH + 1, count=1)]
-    captions = [Caption((Mention(scene.things[0].kind, scene.things[0].colour),)) for scene in scenes]
     image = torch.eye(2)
     for miss, expected in ((-torch.eye(2), np.log(1 + np.exp(-20))), (torch.eye(2), np.log(2))):
-        _, near, _ = encoder.match_captions(
-            image, image, miss, torch.tensor([0, 1]), scenes, captions, torch.tensor(10.0)
-        )
-        assert near.item() == pytest.approx(expected, abs=1e-5)
+        texts = [torch.stack([image[i], miss[i]]) for i in range(2)]
+        loss, right = matching.choose_own(image, texts, torch.tensor(10.0))
+        assert loss.item() == pytest.approx(expected, abs=1e-5) and right == 1
+
+
+def test_a_picture_is_asked_for_each_of_its_names():
+    """Two objects of 286 names: with all names alike, each stands against the 284 that are not there and itself."""
+    scene = next(s for i in range(99) if len((s := invent_scene(i)).things) == 2)
+    bank = torch.ones(len(matching.BANK), 4) / 2
+    loss = matching.find_names(torch.ones(1, 4) / 2, bank, [scene], torch.tensor(10.0))
+    assert len(matching.BANK) == 10 * 30 - 14 and loss.item() == pytest.approx(np.log(285), abs=1e-4)
+
+
+def test_near_misses_are_false_and_use_no_name_that_is_kept_out():
+    rng = random.Random(0)
+    for seed in range(60):
+        scene = invent_scene(seed)
+        first, *misses = matching.write_choice(scene, rng, pair=True).captions
+        assert is_true(scene, first) and len(misses) >= 4 and not any(is_true(scene, miss) for miss in misses)
+        assert not any((one.colour, one.kind) in HELD_OUT for miss in misses for one in miss.mentions)
+
+
+def test_packed_pages_equal_several_pictures_in_one_prompt(model, tokenizer):
+    """Against the whole transformers model, which is given the overview and the tiles as pictures of one prompt."""
+    page = invent_page(FRESH, (3, 2))
+    drawn = page.draw()
+    views = [page.see_whole(drawn), *page.cut(drawn)]
+    turn, _ = make_page_turn(page, random.Random(0), False, range(6), frozenset(range(6)))
+    pixels = encoder.normalise(np.stack([np.asarray(view) for view in views]))
+    with torch.inference_mode():
+        features = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1][:, 1:].flatten(0, 1)
+        packed = language.pack(tokenizer, [([turn], None)], len(features))
+        hidden, _ = language.run_packed(model, features[None], packed)
+        question, answer, _ = language.encode_turn(tokenizer, turn)
+        ids = [BOS, USER, *[IMAGE] * len(features), *question, *answer[:-1]]
+        alone = model(input_ids=torch.tensor([ids]), pixel_values=pixels).logits[0, 2 + len(features) :]
+        assert torch.allclose(model.lm_head(hidden[0]), alone, atol=1e-4)
+
+
+def test_the_answer_looks_at_the_printed_line_where_its_tile_is_there(tokenizer, tmp_path):
+    """By the store's own numbering: the line's patches in the tile; without the tile, the object in the overview."""
+    store = data.PageStore(tmp_path, 2)
+    store.draw(2)
+    page = invent_page(1)
+    for cards in ([0, 3], []):
+        turn, (card,) = make_page_turn(page, random.Random(1), False, [3], frozenset(cards))
+        field = next(line for line in page.entries[card].lines if line.value == turn.answer).field
+        owners = page_examples.join_owners(store, 1, cards)
+        packed = language.pack(tokenizer, [([turn], owners)], len(owners))
+        looked = packed.targets[0, 0, int((packed.labels[0] != -100).nonzero()[0])].nonzero()[:, 0]
+        if not cards:
+            assert set(looked.tolist()) == set(np.nonzero(store.owners[1, 0] == 3)[0])
+            continue
+        line = [line.field for line in page.entries[3].lines].index(field)
+        assert set(looked.tolist()) == {128 + patch for patch in np.nonzero(store.owners[1, 4] == 1 + line)[0]}
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):

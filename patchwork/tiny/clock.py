@@ -45,6 +45,18 @@ class Clock:
             self.used, self.last, self.step = self.used + now - self.last, now, self.step + 1
 
 
+class Steps(Clock):
+    """The same by the count: for comparisons in which every run is to learn equally long, whatever else runs."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(0)
+        self.steps = steps
+
+    @property
+    def share(self) -> float:
+        return self.step / self.steps
+
+
 def warm_and_cool(step: int, share: float, warm: int = 100, hold: float = 0.4) -> float:
     """The learning rate's share: a warm-up, a plateau until `hold` of the time, then a cosine fall to 1 %."""
     fall = max(0.0, share - hold) / (1 - hold)

@@ -35,6 +35,7 @@ from patchwork.tiny.reader import (
     read_box,
     score_answer,
     score_caption,
+    score_named,
 )
 from patchwork.tiny.world import Scene, invent_scene
 
@@ -42,6 +43,11 @@ FOCUSED = ("colour", "kind", "where", "what is in")
 """Types that can be asked of the one object whose colour and kind were never seen together."""
 APART = ("where", "describe", "unknown")
 """Types that "questions overall" leaves out: they have rows of their own."""
+
+CAPTION_SCORES = {
+    "describe: every object with its colour": score_caption,
+    "describe: every named object there in its colour": score_named,
+}
 
 
 def collect(
@@ -70,9 +76,11 @@ def evaluate_questions(reader: Reader, asked: list[Asked]) -> list[Figure]:
         figures.append(measure("where: IoU ≥ 0.5", hits, sum(middle) / len(middle)))
     if "describe" in scores:
         truths = [turn.answer for turn in turns["describe"]]
-        right = [score_caption(truth, answer) for truth, answer in zip(truths, said["describe"], strict=True)]
-        others = [score_caption(truth, other) for truth, other in zip(truths, truths[1:] + truths[:1], strict=True)]
-        figures.append(measure("describe: every object with its colour", right, sum(others) / len(others)))
+        others = truths[1:] + truths[:1]
+        for skill, score in CAPTION_SCORES.items():
+            right = [score(truth, answer) for truth, answer in zip(truths, said["describe"], strict=True)]
+            wrong = [score(truth, other) for truth, other in zip(truths, others, strict=True)]
+            figures.append(measure(skill, right, sum(wrong) / len(wrong)))
     spoken = [figure for figure in figures if figure.skill in scores and figure.skill not in APART]
     every = [score for figure in spoken for score in scores[figure.skill]]
     base = sum(figure.baseline * figure.count for figure in spoken) / max(1, len(every))

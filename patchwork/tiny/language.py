@@ -29,7 +29,8 @@ COMPARING_HEADS = ((3, 0), (3, 1))
 """Where two objects are compared, these look back at the names of the first and of the second in the question."""
 
 
-def build_vlm(vocabulary: int) -> LlavaForConditionalGeneration:
+def build_vlm(vocabulary: int, between: str = "gelu") -> LlavaForConditionalGeneration:
+    """`between` is the activation between the projector's two layers; with "linear" they are one linear map."""
     text = LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=WIDTH,
@@ -47,7 +48,7 @@ def build_vlm(vocabulary: int) -> LlavaForConditionalGeneration:
         vision_config=CLIPVisionConfig(**VISION),
         text_config=text,
         image_token_id=IMAGE,
-        projector_hidden_act="gelu",
+        projector_hidden_act=between,
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
         image_seq_length=PATCHES,

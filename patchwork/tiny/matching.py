@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import product
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from patchwork.tiny.captions import Caption, Mention, is_true, spoil, write_caption
 from patchwork.tiny.shapes import KINDS
+from patchwork.tiny.teacher import Teachers
 from patchwork.tiny.world import COLOURS, HELD_OUT, Scene
 
 MISSES = {"attribute": 4, "relation": 3, "object": 2}
 """Near misses of each caption of two objects, by what is swapped."""
 NAMES = [pair for pair in product(COLOURS, KINDS) if pair not in HELD_OUT]
-BANK = [f"{Mention(kind, colour)}" for colour, kind in NAMES]
+NAMED = [Caption((Mention(kind, colour),)) for colour, kind in NAMES]
+BANK = [str(caption) for caption in NAMED]
 """Every colour and kind that training may show: what a picture is asked for all at once."""
 CLOSED = -1e4
 """A logit that is out of the race."""
@@ -29,20 +30,6 @@ class Choice:
     """A caption of one picture, the first, and near misses of it."""
 
     captions: tuple[Caption, ...]
-
-
-class PlaceHead(nn.Module):
-    """Where a named object is, from the picture's one vector and the name's. Dropped after training: it only makes the
-    vector hold places, from which "left of" and "above" can then be learnt."""
-
-    def __init__(self, width: int, inner: int = 192) -> None:
-        super().__init__()
-        self.picture, self.name = nn.Linear(width, inner), nn.Linear(width, inner)
-        self.out = nn.Linear(inner, 2)
-
-    def forward(self, image: torch.Tensor, name: torch.Tensor) -> torch.Tensor:
-        """[n, D] and [n, D] → [n, 2]: x and y of the middle, in shares of the side."""
-        return self.out(self.picture(image) * self.name(name)) + 0.5
 
 
 def write_choice(scene: Scene, rng: random.Random, pair: bool) -> Choice:
@@ -57,11 +44,19 @@ def write_choice(scene: Scene, rng: random.Random, pair: bool) -> Choice:
     return Choice((caption, *misses.values()))
 
 
-def embed_texts(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: list[str]) -> torch.Tensor:
-    """Unit-length text embeddings [n, D]."""
-    tokens = tokenizer(texts, padding=True, return_tensors="pt").to(model.device)
-    pooled = model.text_model(tokens.input_ids, attention_mask=tokens.attention_mask).pooler_output
-    return F.normalize(model.text_projection(pooled).float(), dim=-1)
+def embed_texts(
+    model: CLIPModel, tokenizer: PreTrainedTokenizerFast, texts: list[str], together: int = 160
+) -> torch.Tensor:
+    """Unit-length text embeddings [n, D]. Texts of about one length go together: padding would be most of the work."""
+    ids = tokenizer(texts).input_ids
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    pooled = []
+    for start in range(0, len(order), together):
+        group = {"input_ids": [ids[i] for i in order[start : start + together]]}
+        tokens = tokenizer.pad(group, return_tensors="pt").to(model.device)
+        pooled.append(model.text_model(tokens.input_ids, attention_mask=tokens.attention_mask).pooler_output)
+    place = torch.tensor(order).argsort().to(model.device)
+    return F.normalize(model.text_projection(torch.cat(pooled)[place]).float(), dim=-1)
 
 
 def embed_hidden(model: CLIPModel, hidden: torch.Tensor) -> torch.Tensor:
@@ -76,45 +71,46 @@ def matching_loss(
     owners: torch.Tensor,
     scenes: list[Scene],
     rng: random.Random,
-    places: PlaceHead,
+    teachers: Teachers,
+    freedom: float,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """`hidden` [B, 1 + N, D] is the tower's last layer; `owners` [B, N] the object of each patch.
 
-    Each picture against its own near misses (two objects related, and anything), against every name in `BANK`, and
-    asked for the place of each object; the same of the sum of its objects' vectors, which the picture's own is to be
-    like; the batch's pictures against its captions; each object's patches against `BANK`.
+    At `freedom` 0 pictures, objects and captions only imitate the teachers; at 1 the captions alone count: each picture
+    against its own near misses (two objects related, and anything) and against every name in `BANK`, the batch's
+    pictures against its captions, and each object's patches against `BANK`.
     """
-    pairs = [write_choice(scene, rng, pair=True) for scene in scenes]
-    others = [write_choice(scene, rng, pair=False) for scene in scenes]
-    groups = [BANK, *([str(caption) for caption in choice.captions] for choice in (*pairs, *others))]
-    bank, *texts = embed_texts(model, tokenizer, list(chain(*groups))).split([len(group) for group in groups])
+    choices = [write_choice(scene, rng, pair) for pair in (True, False) for scene in scenes]
+    captions = [*NAMED, *(caption for choice in choices for caption in choice.captions)]
+    embedded = embed_texts(model, tokenizer, [str(caption) for caption in captions])
     shared, scale = embed_hidden(model, hidden), model.logit_scale.exp().clamp(max=100)
     with torch.autocast(model.device.type, enabled=False):  # bfloat16 would blur the margins between near misses
-        return compare(shared, bank, texts, owners, scenes, pairs, scale, places)
+        objects = pool_objects(shared[:, 1:], owners, scenes)
+        imitated, seen = imitate(teachers, shared[:, 0], objects, embedded, scenes, captions)
+        lengths = [len(NAMED), *(len(choice.captions) for choice in choices)]
+        matched, more = compare(shared[:, 0], objects, embedded.split(lengths), scenes, choices, scale)
+    return (1 - freedom) * imitated + freedom * matched, seen | more
 
 
-def compare(shared, bank, texts, owners, scenes: list[Scene], pairs: list[Choice], scale, places: PlaceHead):
-    """The loss, and what is watched, of embedded pictures [B, 1 + N, D], names and captions."""
-    image, objects = shared[:, 0], pool_objects(shared[:, 1:], owners, scenes)
-    pointing, pointed = point_at_objects(objects, bank, scenes, scale)
-    whole = add_objects(objects, scenes)
-    loss, seen = judge(image, texts, bank, scenes, scale, places)
-    ideal, also = judge(whole, texts, bank, scenes, scale, places)
-    agree = (1 - (image * whole.detach()).sum(-1)).mean()
-    batch = match_batch(image, torch.stack([text[0] for text in texts[: len(scenes)]]), scenes, pairs, scale)
-    seen |= {f"ideal {name}": also[name] for name in ("right", "named", "off")}
-    seen |= {"agree": agree.item(), "batch": batch.item(), "pointing": pointing.item(), "pointed": pointed}
-    total = loss + 0.7 * ideal + agree + 0.4 * batch + 0.4 * pointing
-    return total, seen | count_beaten(image, texts, pairs)
+def imitate(teachers: Teachers, image, objects, embedded, scenes: list[Scene], captions: list[Caption]):
+    """How far pictures, objects and captions are from where the teachers put them; of a turn by 60° it is half."""
+    with torch.no_grad():
+        goals = teachers.embed_scenes(scenes), teachers.embed_objects(scenes), teachers.embed_captions(captions)
+    off = [(1 - (a * b).sum(-1)).mean() for a, b in zip((image, objects, embedded), goals, strict=True)]
+    names = ("picture off", "object off", "caption off")
+    return 20 * (off[0] + 0.5 * off[1] + off[2]), {n: o.item() for n, o in zip(names, off, strict=True)}
 
 
-def judge(image, texts, bank, scenes: list[Scene], scale, places: PlaceHead) -> tuple[torch.Tensor, dict[str, float]]:
-    """How well a vector [B, D] of each picture knows its captions from their near misses, its names and places."""
-    near, right = choose_own(image, texts[: len(scenes)], scale)
-    other, _ = choose_own(image, texts[len(scenes) :], scale)
-    named, off = find_names(image, bank, scenes, scale), miss_places(places, image, bank, scenes)
-    seen = {"near": near.item(), "right": right, "other": other.item(), "named": named.item(), "off": off.item()}
-    return 1.5 * near + 0.7 * other + 0.7 * named + 3 * off, seen
+def compare(image, objects, texts, scenes: list[Scene], choices: list[Choice], scale):
+    """The loss, and what is watched, of pictures [B, D], objects [objects, D], and the names' and captions' vectors."""
+    (bank, *texts), batch = texts, len(scenes)
+    near, right = choose_own(image, texts[:batch], scale)
+    other, _ = choose_own(image, texts[batch:], scale)
+    named, (pointing, pointed) = find_names(image, bank, scenes, scale), point_at_objects(objects, bank, scenes, scale)
+    paired = match_batch(image, torch.stack([text[0] for text in texts[:batch]]), scenes, choices[:batch], scale)
+    loss = 1.5 * near + 0.7 * other + 0.7 * named + 0.4 * paired + 0.4 * pointing
+    seen = {"near": near.item(), "right": right, "other": other.item(), "named": named.item(), "batch": paired.item()}
+    return loss, seen | {"pointed": pointed, "scale": scale.item()} | count_beaten(image, texts, choices[:batch])
 
 
 def pool_objects(patches: torch.Tensor, owners: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
@@ -122,14 +118,6 @@ def pool_objects(patches: torch.Tensor, owners: torch.Tensor, scenes: list[Scene
     rows, numbers, _ = torch.tensor(list_objects(scenes), device=owners.device).T
     member = (owners[rows] == numbers[:, None]).float()  # [objects, N]
     return F.normalize(torch.einsum("on,ond->od", member, patches[rows]), dim=-1)
-
-
-def add_objects(objects: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
-    """What a picture's vector could be: the sum of its objects', unit length [B, D]. It teaches patches to hold what
-    the picture's own token has to collect, and the token to collect it."""
-    rows, _, _ = torch.tensor(list_objects(scenes), device=objects.device).T
-    total = torch.zeros(len(scenes), objects.shape[-1], device=objects.device)
-    return F.normalize(total.index_add(0, rows, objects), dim=-1)
 
 
 def choose_own(image: torch.Tensor, texts: list[torch.Tensor], scale: torch.Tensor) -> tuple[torch.Tensor, float]:
@@ -169,14 +157,6 @@ def list_objects(scenes: list[Scene]) -> list[tuple[int, int, int]]:
         for row, scene in enumerate(scenes)
         for number, thing in enumerate(scene.things)
     ]
-
-
-def miss_places(places: PlaceHead, image: torch.Tensor, bank: torch.Tensor, scenes: list[Scene]) -> torch.Tensor:
-    """How far off the places are, in shares of the side."""
-    rows, numbers, names = torch.tensor(list_objects(scenes)).T
-    truth = [scenes[b].things[j].centre for b, j in zip(rows.tolist(), numbers.tolist(), strict=True)]
-    guess = places(image[rows], bank[names]).float()
-    return F.smooth_l1_loss(guess, torch.tensor(truth, device=guess.device), beta=0.05)
 
 
 def find_names(image: torch.Tensor, bank: torch.Tensor, scenes: list[Scene], scale: torch.Tensor) -> torch.Tensor:

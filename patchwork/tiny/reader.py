@@ -115,6 +115,12 @@ def score_caption(truth: str, answer: str) -> float:
     return float(Counter(NAMED.findall(truth)) == Counter(NAMED.findall(answer)))
 
 
+def score_named(truth: str, answer: str) -> float:
+    """1 when whatever the caption names is there in the colour it is given, whether or not it names everything."""
+    named = Counter(NAMED.findall(answer))
+    return float(bool(named) and not named - Counter(NAMED.findall(truth)))
+
+
 def guess_baseline(turns: list[Turn]) -> float:
     """What the commonest answer of this type would score; for boxes, always the middle."""
     if turns[0].type == "where":

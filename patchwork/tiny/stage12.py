@@ -49,13 +49,13 @@ class Features:
 
     inside: language.FeatureCache
     outside: language.FeatureCache
-    pages: language.FeatureCache
+    pages: language.FeatureCache | None
 
 
-def cache_features(model, store: SceneStore, pages: PageStore) -> Features:
+def cache_features(model, store: SceneStore, pages: PageStore | None) -> Features:
     inside = language.FeatureCache(model, lambda seeds: store.pictures[seeds], store.count)
     outside = language.FeatureCache(model, draw_outsiders, OUTSIDERS)
-    return Features(inside, outside, page_examples.cache_pages(model, pages))
+    return Features(inside, outside, page_examples.cache_pages(model, pages) if pages else None)
 
 
 def pack_scenes(words, store: SceneStore, features: Features, seeds: np.ndarray, rng: random.Random, stage: int):
@@ -90,25 +90,25 @@ def learn_answers(model, packed: language.Packed, patches: torch.Tensor) -> tupl
 def train_language(
     model,
     store: SceneStore,
-    pages: PageStore,
+    pages: PageStore | None,
     tokenizer: Tokenizer,
     checkpoint: Path,
-    minutes: float,
+    clock: Clock,
     stage: int,
     rng: random.Random,
     features: Features,
     batch: int = 16,
 ):
-    """Stage 1 or 2 on a model whose tower is frozen; stage 2 sees a few pages beside the scenes at every step."""
+    """Stage 1 or 2 on a model whose tower is frozen; stage 2 sees a few pages beside the scenes, where there are any."""
     words = wrap_tokenizer(tokenizer)
     optimizer = TwoOptimizers(model.named_parameters(), 1.5e-3)
-    clock, meter = Clock(minutes), Meter(f"stage {stage}")
+    meter = Meter(f"stage {stage}")
     curriculum = Curriculum(store, 2 if stage == 1 else 3, GATE)
     load_checkpoint(checkpoint, clock, optimizer, model=model)
     for step, share in clock:
         seeds = curriculum.choose(batch - 1)
         loss, seen = learn_answers(model, *pack_scenes(words, store, features, seeds, rng, stage))
-        if stage == 2:
+        if stage == 2 and pages:
             more, read = learn_answers(model, *pack_pages(words, pages, features, rng))
             loss, seen = loss + more, {f"page {name}": value for name, value in read.items()} | seen
         optimizer.take_step(loss, warm_and_cool(step, share))

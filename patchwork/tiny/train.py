@@ -18,6 +18,7 @@ import torch
 from tokenizers import Tokenizer
 
 from patchwork.tiny import encoder, language
+from patchwork.tiny.clock import Clock
 from patchwork.tiny.data import PageStore, SceneStore, draw_ahead
 from patchwork.tiny.save import save_encoder, save_vlm
 from patchwork.tiny.stage0 import train_tower
@@ -63,8 +64,8 @@ def train_chat(folder, tower, tokenizer, scenes: SceneStore, pages: PageStore, m
     language.copy_tower(model, tower)
     features = cache_features(model, scenes, pages)
     for stage, name in ((1, "llava_stage1"), (2, "llava")):
-        share = SHARES[f"stage {stage}"] * minutes
-        train_language(model, scenes, pages, tokenizer, folder / f"stage{stage}.pt", share, stage, rng, features)
+        clock, checkpoint = Clock(SHARES[f"stage {stage}"] * minutes), folder / f"stage{stage}.pt"
+        train_language(model, scenes, pages, tokenizer, checkpoint, clock, stage, rng, features)
         save_vlm(model, tokenizer, folder / name)
 
 

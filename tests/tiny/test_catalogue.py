@@ -1,4 +1,4 @@
-"""Price lists are what their questions take them for: printed where they say, cut without loss, answered from the card."""
+"""Price lists are what their questions take them for: printed where they say, cut without loss, answered rightly."""
 
 import random
 import re
@@ -56,7 +56,12 @@ def test_patches_know_what_they_show():
     for number in range(9):
         x1, y1, x2, y2 = shrink_box(page, number)
         for patch in np.nonzero(overview == number)[0]:
-            assert x1 < patch % 8 / 8 + 1 / 8 and patch % 8 / 8 < x2 and y1 < patch // 8 / 8 + 1 / 8 and patch // 8 / 8 < y2
+            assert (
+                x1 < patch % 8 / 8 + 1 / 8
+                and patch % 8 / 8 < x2
+                and y1 < patch // 8 / 8 + 1 / 8
+                and patch // 8 / 8 < y2
+            )
 
 
 def test_answers_are_what_the_cards_say():

@@ -99,7 +99,7 @@ def train_language(
     features: Features,
     batch: int = 16,
 ):
-    """Stage 1 or 2 on a model whose tower is frozen; stage 2 sees a few pages beside the scenes, where there are any."""
+    """Stage 1 or 2 on a model whose tower is frozen; stage 2 sees a few pages too, where there are any."""
     words = wrap_tokenizer(tokenizer)
     optimizer = TwoOptimizers(model.named_parameters(), 1.5e-3)
     meter = Meter(f"stage {stage}")

@@ -17,15 +17,15 @@ PARTS = ("start", "attention", "answer", "documents")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="patchwork bench", description=__doc__)
     parser.add_argument("--only", choices=PARTS, help="run one part")
-    parser.add_argument("--documents", type=int, default=200, metavar="N", help="pages of that part (default: 200)")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="which of the pages never trained on come first"
-    )
+    parser.add_argument("--documents", type=int, default=200, metavar="N", help="pages that are read (default: 200)")
+    parser.add_argument("--tiles", type=int, default=6, metavar="N", help="each of at least so many tiles (default: 6)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="where among the fresh pages to begin")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     ratios = []
     for part in [options.only] if options.only else PARTS:
-        chosen = {"documents": options.documents, "seed": options.seed} if part == "documents" else {}
+        own = {name: getattr(options, name) for name in ("documents", "tiles", "seed")}
+        chosen = own if part == "documents" else {}
         try:
             ratios += importlib.import_module(f"bench.{part}").measure(**chosen)
         except Problem as problem:

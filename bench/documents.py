@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from bench.ratio import Ratio, summarise
 
-LEAST_TILES = 6
 TWO = 5
 """One question of so many needs two tiles."""
 NEW_TOKENS = 16
@@ -28,7 +27,7 @@ class Asked:
     every_seconds: float
 
 
-def measure(documents: int = 200, seed: int = 0) -> list[Ratio]:
+def measure(documents: int = 200, tiles: int = 6, seed: int = 0) -> list[Ratio]:
     """Pages from the `seed`-th on that training never draws. Raises `Problem` where the bundled model reads none."""
     from patchwork.catalog import load_catalog
     from patchwork.errors import Problem
@@ -41,14 +40,14 @@ def measure(documents: int = 200, seed: int = 0) -> list[Ratio]:
     if not card.pointing_heads:
         raise Problem(f"{card.title} was not taught to read pages by tiles.")
     model = get_family(card.family).load(card, make_plan(card, detect()), lambda message, fraction: None)
-    return sum_up(list(ask_all(model, invent_pages(itertools.count(FRESH + seed), documents))))
+    return sum_up(list(ask_all(model, invent_pages(itertools.count(FRESH + seed), documents, tiles))))
 
 
-def invent_pages(seeds: Iterable[int], count: int) -> Iterator:
+def invent_pages(seeds: Iterable[int], count: int, tiles: int) -> Iterator:
     """The first `count` pages of these seeds that have enough tiles."""
     from patchwork.tiny.catalogue import invent_page
 
-    large = (page for page in map(invent_page, seeds) if len(page.entries) >= LEAST_TILES)
+    large = (page for page in map(invent_page, seeds) if len(page.entries) >= tiles)
     return itertools.islice(large, count)
 
 

@@ -37,7 +37,7 @@ class Reader:
 @pytest.fixture
 def asked(monkeypatch):
     monkeypatch.setitem(sys.modules, "patchwork.tiny.page_questions", SimpleNamespace(ask_page=ask_page))
-    pages = list(documents.invent_pages(range(100, 200), 10))
+    pages = list(documents.invent_pages(range(100, 200), 10, 6))
     questions = [ask_page(page, random.Random(), number % 5 == 0) for number, page in enumerate(pages)]
     reader = Reader({question: (answer, cards) for question, answer, cards in questions})
     return list(documents.ask_all(reader, pages)), reader, pages
@@ -59,5 +59,7 @@ def test_the_difference_carries_its_standard_error(asked):
 
 
 def test_pages_have_enough_tiles():
-    assert all(len(page.entries) >= 6 for page in documents.invent_pages(range(20), 12))
-    assert next(documents.invent_pages([7], 1)) == invent_page(7)
+    for least in (6, 9, 12):
+        pages = list(documents.invent_pages(range(60), 12, least))
+        assert len(pages) == 12 and min(len(page.entries) for page in pages) == least
+    assert next(documents.invent_pages([7], 1, 6)) == invent_page(7)

@@ -63,6 +63,9 @@ def test_the_drawn_answers_are_true_of_the_scene():
     colour = cases["ask"].expected
     assert f"{colour} " in cases["similarity"].expected and colour in cases["ground"].fields["phrase"]
     assert cases["similarity"].fields["captions"][0] != cases["similarity"].expected
+    said = lambda text: SimpleNamespace(reading=SimpleNamespace(text=text))  # noqa: E731
+    page = cases["document"]
+    assert page.judge(said(f" {page.expected} ")) and not page.judge(said(f"{page.expected} 7"))
 
 
 def test_checkpoints_are_fetched_run_and_reported(catalog, tmp_path):

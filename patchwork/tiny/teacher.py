@@ -16,7 +16,7 @@ from patchwork.tiny.data import ATTRIBUTES
 from patchwork.tiny.world import Scene, Thing, is_inside
 
 TOLD = ("kind", "colour", "size", "texture", "word", "tens", "ones")
-INNER, MOST = 384, 12
+INNER, MOST = 384, 10  # of a hidden layer; facts of one object
 SCALE = 3.6  # the logarithm of the first logit scale
 
 
@@ -60,7 +60,7 @@ class Teacher(nn.Module):
     def __init__(self, width: int, places: int = 0) -> None:
         super().__init__()
         self.facts = nn.Embedding(len(FACTS) + 1, INNER, padding_idx=0)
-        nn.init.normal_(self.facts.weight, std=0.3)
+        nn.init.normal_(self.facts.weight[1:], std=0.3)  # 0 stays 0: it says nothing
         self.place = nn.Linear(places, INNER) if places else None
         self.inner, self.out = nn.Linear(INNER, INNER), nn.Linear(INNER, width)
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
 from patchwork.tiny.captions import Caption, Mention, is_true, spoil, write_caption
+from patchwork.tiny.data import GRID
 from patchwork.tiny.shapes import KINDS
 from patchwork.tiny.teacher import Teachers
 from patchwork.tiny.world import COLOURS, HELD_OUT, Scene
@@ -78,7 +79,7 @@ def matching_loss(
 
     At `freedom` 0 pictures, objects and captions only imitate the teachers; at 1 the captions alone count: each picture
     against its own near misses (two objects related, and anything) and against every name in `BANK`, the batch's
-    pictures against its captions, and each object's patches against `BANK`.
+    pictures against its captions, and each object's patches against `BANK`. Throughout, each name finds its patches.
     """
     choices = [write_choice(scene, rng, pair) for pair in (True, False) for scene in scenes]
     captions = [*NAMED, *(caption for choice in choices for caption in choice.captions)]
@@ -89,7 +90,8 @@ def matching_loss(
         imitated, seen = imitate(teachers, shared[:, 0], objects, embedded, scenes, captions)
         lengths = [len(NAMED), *(len(choice.captions) for choice in choices)]
         matched, more = compare(shared[:, 0], objects, embedded.split(lengths), scenes, choices, scale)
-    return (1 - freedom) * imitated + freedom * matched, seen | more
+        found, hit = find_patches(shared[:, 1:], embedded[: len(NAMED)], owners, scenes, scale)
+    return (1 - freedom) * imitated + freedom * matched + 0.5 * found, seen | more | {"hit": hit}
 
 
 def imitate(teachers: Teachers, image, objects, embedded, scenes: list[Scene], captions: list[Caption]):
@@ -175,3 +177,23 @@ def point_at_objects(objects, bank, scenes: list[Scene], scale) -> tuple[torch.T
     _, _, target = torch.tensor(list_objects(scenes), device=objects.device).T
     logits = objects @ bank.T * scale
     return F.cross_entropy(logits, target), (logits.argmax(-1) == target).float().mean().item()
+
+
+def find_patches(patches, bank, owners, scenes: list[Scene], scale) -> tuple[torch.Tensor, float]:
+    """(loss, share right): of all patches of its picture [B, N, D], the name of each object finds one of its own whose
+    middle lies in the object's box."""
+    rows, objects, names = torch.tensor(list_objects(scenes), device=patches.device).T
+    logits = torch.einsum("ond,od->on", patches[rows], bank[names]) * scale  # [objects, N]
+    own = (owners[rows] == objects[:, None]) & mark_middles(scenes).to(patches.device)
+    share = logits.log_softmax(-1).masked_fill(~own, CLOSED).logsumexp(-1)
+    hit = own.gather(1, logits.argmax(-1, keepdim=True)).float().mean()
+    return -share[own.any(-1)].mean(), hit.item()
+
+
+def mark_middles(scenes: list[Scene]) -> torch.Tensor:
+    """[objects, GRID²]: which patches have their middle in the object's box."""
+    boxes = torch.tensor([thing.box for scene in scenes for thing in scene.things])  # [objects, 4]
+    middles = (torch.arange(GRID) + 0.5) / GRID
+    across = (boxes[:, :1] <= middles) & (middles <= boxes[:, 2:3])
+    down = (boxes[:, 1:2] <= middles) & (middles <= boxes[:, 3:])
+    return (down[:, :, None] & across[:, None, :]).flatten(1)

@@ -22,8 +22,9 @@ from patchwork.tiny.world import invent_scene
 
 FROZEN = 3
 """Layers that stay as the patches' own questions left them; what they make of a picture is worked out once."""
-TAUGHT, IMITATED = 0.2, (0.35, 0.15)
-"""The teachers' share of the time; of the rest, how long the CLIP only imitates them, and over how long that fades."""
+TAUGHT, IMITATED, FREEDOM = 0.2, (0.35, 0.15), 0.6
+"""The teachers' share of the time; of the rest, how long the CLIP only imitates them and over how long captions come
+in; and what those then count, the teachers still holding on to the rest."""
 
 
 FIRST = 10_000_000
@@ -105,7 +106,10 @@ def train_clip(
     clock, meter, everything = Clock((1 - TAUGHT) * minutes), Meter("clip"), Curriculum(store, MOST, 1.0)
     load_checkpoint(checkpoint, clock, optimizer, model=model)
     for step, share in clock:
-        seeds, freedom = everything.choose(batch, text=0.1), min(1.0, max(0.0, share - IMITATED[0]) / IMITATED[1])
+        seeds, freedom = (
+            everything.choose(batch, text=0.1),
+            FREEDOM * min(1.0, max(0.0, share - IMITATED[0]) / IMITATED[1]),
+        )
         owners = torch.from_numpy(store.owners[seeds]).long().to(model.device)
         with torch.autocast(model.device.type, torch.bfloat16):
             hidden = cache.take(seeds).float()

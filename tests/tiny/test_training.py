@@ -130,6 +130,18 @@ def test_a_picture_is_asked_for_each_of_its_names():
     assert len(matching.BANK) == 10 * 30 - 14 and loss.item() == pytest.approx(np.log(285), abs=1e-4)
 
 
+def test_a_name_is_asked_to_find_its_own_patches():
+    """With all patches alike, by hand: the share of the patches whose middle lies in the object's box."""
+    scene = next(s for i in range(99) if len((s := invent_scene(i)).things) == 1)
+    x1, y1, x2, y2 = scene.things[0].box
+    middles = [((n % 8 + 0.5) / 8, (n // 8 + 0.5) / 8) for n in range(64)]
+    own = torch.tensor([x1 <= x <= x2 and y1 <= y <= y2 for x, y in middles])
+    assert torch.equal(matching.mark_middles([scene])[0], own)
+    owners, bank = torch.where(own, 0, -1)[None], torch.ones(len(matching.BANK), 4) / 2
+    loss, _ = matching.find_patches(torch.ones(1, 64, 4) / 2, bank, owners, [scene], torch.tensor(10.0))
+    assert loss.item() == pytest.approx(-np.log(own.float().mean().item()), abs=1e-5)
+
+
 def test_near_misses_are_false_and_use_no_name_that_is_kept_out():
     rng = random.Random(0)
     for seed in range(60):

@@ -43,10 +43,6 @@ LONGEST = 2000
 MOST_TILES = 16
 MOST_TOKENS = {"question": 96, "page": 768}
 SHOWN = 150
-CANNOT = (
-    "The bundled model cannot read: it was taught to see drawn shapes, not letters. This panel needs a real "
-    "checkpoint; the button below loads a small one, with its cost."
-)
 READS_LISTS = (
     "The bundled model was taught to read drawn price lists, like those below, and cannot read anything else: "
     "on another page its answer is a guess. For a page of your own, the button below loads a real checkpoint, with "
@@ -471,8 +467,8 @@ def open_upload(path: str | None, number: float | None) -> tuple:
 def build(page: Page) -> None:
     with gr.Column(elem_classes="pw-panel"):
         gr.HTML(f'<h3 class="pw-panel-title">{TITLE}</h3><p class="pw-panel-about">{ABOUT}</p>')
-        bundled = any(card.bundled for card in page.catalog.offering(NEEDS))
-        gr.HTML(f'<p class="pw-cannot">{READS_LISTS if bundled else CANNOT}</p>')
+        if any(card.bundled for card in page.catalog.offering(NEEDS)):
+            gr.HTML(f'<p class="pw-cannot">{READS_LISTS}</p>')
         build_examples(page)
         with gr.Row():
             file = gr.File(

@@ -7,6 +7,7 @@ import pytest
 from patchwork.tiny import FRESH, WEIGHTS, invent_scene
 from patchwork.tiny.evaluate import collect, evaluate_photographs, evaluate_questions, load_photographs
 from patchwork.tiny.looking import evaluate_captions, evaluate_encoder_pointing, evaluate_token_pointing
+from patchwork.tiny.paging import answer_pages, collect_pages
 from patchwork.tiny.reader import Reader
 
 SCENES = [invent_scene(FRESH + 90_000 + i) for i in range(60)]
@@ -40,7 +41,16 @@ def test_boxes_land_on_the_object(figures):
 
 def test_the_right_caption_beats_near_misses():
     figure = evaluate_captions(WEIGHTS / "clip", SCENES, random.Random(3))
-    assert figure.value >= 0.25 and figure.value > 2 * figure.baseline
+    assert figure.value >= 0.65 and figure.baseline < 0.1
+
+
+def test_price_lists_are_read_by_tiles_and_not_from_the_overview(reader):
+    """Pages never trained on, one question each, every card as likely."""
+    asked = collect_pages(30, random.Random(3))
+    tiles, overview = (answer_pages(reader, asked, tiles) for tiles in (True, False))
+    assert sum(tiles) / 30 >= 0.75 and sum(overview) / 30 <= 0.4
+    both = answer_pages(reader, collect_pages(20, random.Random(3), two=True), True)
+    assert sum(both) / 20 >= 0.5
 
 
 def test_both_models_look_at_what_is_spoken_of(reader):

@@ -30,6 +30,10 @@ LONGEST = 500
 MOST_WORDS = 12
 """Pictures with more patches a side than this show their words only when a patch is chosen."""
 
+READ_BY_CLIP = (
+    "Before the bridge the bundled CLIP reads: its first layers are this encoder's own, number for number; its last "
+    "ones went on to learn captions."
+)
 BREAKS = {
     "zeroed": "Bridge switched off (all zeros)",
     "shuffled": "Patches shuffled after the bridge",
@@ -115,7 +119,7 @@ def run(inputs: Inputs, model: Model) -> Iterator[Event]:
     start = time.perf_counter()
     yield Progress(message=f"{model.card.title} reads the picture, once in order and once shuffled")
     seen, readings = bridge.read_words(model, inputs.picture, inputs.question)
-    encoder = bridge.read_encoder(model, seen.taken, bridge.shuffle(len(seen.taken)))
+    encoder = bridge.read_encoder(model, inputs.picture, bridge.shuffle(len(seen.taken)))
     answers: list[Answer] = []
     for name in ("intact", *inputs.breaks):
         yield Progress(message=f"Answering: {BREAKS.get(name, 'nothing broken')}")
@@ -142,7 +146,7 @@ def run(inputs: Inputs, model: Model) -> Iterator[Event]:
         ),
         longer=bridge.compare_lengths(model, seen),
         bridges=count_sizes(model, seen),
-        encoder_note="" if encoder else "The text side that belongs to this encoder is another checkpoint.",
+        encoder_note=READ_BY_CLIP if encoder else "The text side that belongs to this encoder is another checkpoint.",
     )
 
 

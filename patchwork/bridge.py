@@ -6,6 +6,7 @@ Knows no page. Readings stand beside a control: the same reading with the patche
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -163,20 +164,21 @@ def compare(name: str, here, order: torch.Tensor, known: dict[int, str], there: 
 # ---- before the bridge
 
 
-def read_encoder(model: Model, taken: torch.Tensor, order: torch.Tensor) -> Reading | None:
-    """The tower's patches in the text space it was trained with; None where that text side is not on board.
+def read_encoder(model: Model, picture: Image.Image, order: torch.Tensor) -> Reading | None:
+    """The picture's patches in a text space that grew from this encoder; None where there is none on board.
 
-    The language model's words are of no use here: the vectors have another width, or the same width by accident and
-    another meaning.
+    The bundled CLIP's first layers are this encoder's own; its last ones went on to learn captions. The language
+    model's words are of no use here: the vectors have another width, or the same by accident and another meaning.
     """
     if not model.card.bundled:
         return None
     clip, phrases, texts = load_text_side()
-    tower = find_parts(model.model).tower
-    if not same_weights(clip.vision_model, tower):
+    if not count_shared_layers(clip.vision_model, find_parts(model.model).tower):
         return None
+    pixels = model.prepare([picture], "")["pixel_values"].cpu().float()
     with torch.inference_mode():
-        patches = clip.visual_projection(clip.vision_model.post_layernorm(taken.cpu().float()))
+        hidden = clip.vision_model(pixels).last_hidden_state[0, 1:]
+        patches = clip.visual_projection(clip.vision_model.post_layernorm(hidden))
         cosines = nn.functional.normalize(patches, dim=-1) @ texts.T
     scores, words = cosines.max(-1)
     return compare("before the bridge", (words, scores), order, dict(enumerate(phrases)))
@@ -198,11 +200,17 @@ def load_text_side():
     return clip, phrases, nn.functional.normalize(getattr(texts, "pooler_output", texts), dim=-1)
 
 
-def same_weights(one: nn.Module, other: nn.Module) -> bool:
-    """The pooled output's norm aside, which a tower inside a VLM may lack."""
-    mine, theirs = one.state_dict(), other.state_dict()
-    shared = [name for name in mine if name in theirs and "position_ids" not in name]
-    return bool(shared) and all(torch.equal(mine[name], theirs[name].float().cpu()) for name in shared)
+def count_shared_layers(one: nn.Module, other: nn.Module) -> int:
+    """Layers from the bottom up that are equal number for number, after equal embeddings; 0 where those differ."""
+
+    def equal(mine: nn.Module, theirs: nn.Module) -> bool:
+        state = theirs.state_dict()
+        return all(torch.equal(tensor, state[name].float().cpu()) for name, tensor in mine.state_dict().items())
+
+    if not equal(one.embeddings, other.embeddings):
+        return 0
+    pairs = zip(one.encoder.layers, other.encoder.layers, strict=True)
+    return sum(1 for _ in itertools.takewhile(lambda pair: equal(*pair), pairs))
 
 
 # ---- as points

@@ -1,5 +1,6 @@
 """The bridge in words and broken: readings equal plain matrix work, a break changes one call, zeros make it blind."""
 
+import copy
 import threading
 
 import pytest
@@ -145,8 +146,7 @@ def test_the_encoder_is_read_in_clip_s_own_text_space(model):
 
     bundled = model.card.model_copy(update={"repo": "bundled:llava"})
     model.card, kept = bundled, model.card
-    seen = bridge.look(model, PICTURE, QUESTION)
-    found = bridge.read_encoder(model, seen.taken, bridge.shuffle(64))
+    found = bridge.read_encoder(model, PICTURE, bridge.shuffle(64))
     model.card = kept
     clip, tokenizer = (
         CLIPModel.from_pretrained(WEIGHTS / "clip").float(),
@@ -162,7 +162,18 @@ def test_the_encoder_is_read_in_clip_s_own_text_space(model):
 
 def test_another_encoder_is_not_read_with_the_bundled_text_side():
     random = load_tiny("llava", shared_folder("llava"))
-    assert bridge.read_encoder(random, torch.zeros(16, 32), bridge.shuffle(16)) is None
+    assert bridge.read_encoder(random, PICTURE, bridge.shuffle(16)) is None
+
+
+def test_shared_layers_are_counted_from_the_bottom_up(model):
+    """The bundled CLIP began from the bundled model's tower and trained its last three layers on."""
+    clip, _, _ = bridge.load_text_side()
+    tower = copy.deepcopy(find_parts(model.model).tower)
+    assert bridge.count_shared_layers(clip.vision_model, tower) == 3
+    tower.encoder.layers[1].mlp.fc1.bias.data += 1
+    assert bridge.count_shared_layers(clip.vision_model, tower) == 1
+    tower.embeddings.class_embedding.data += 1
+    assert bridge.count_shared_layers(clip.vision_model, tower) == 0
 
 
 def test_planes_are_principal_components():

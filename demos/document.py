@@ -295,8 +295,8 @@ def draw_tile(tile: Seen, event: RunResult, line: float) -> str:
     return (
         f'<rect {shape} fill="none" stroke="#fff" stroke-width="{line * 2.4:.1f}"/>'
         f'<rect {shape} fill="none" style="stroke:{colour}" stroke-width="{line * (3 if known else 1.2):.1f}"/>'
-        f'<text {place} style="fill:{colour}" stroke="#fff" stroke-width="{line * 2:.1f}" '
-        f'paint-order="stroke">{words}</text>'
+        f'<text class="pw-tile-number{" pw-known" if known else ""}" {place} stroke="#fff" '
+        f'stroke-width="{line * 2:.1f}" paint-order="stroke">{words}</text>'
     )
 
 

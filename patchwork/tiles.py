@@ -239,7 +239,7 @@ ENOUGH = 0.2
 """The share of a look at the overview from which on a tile is worth reading, beside the best one."""
 
 
-def choose_tiles(scores: Sequence[float], most: int = 2, least: float = ENOUGH) -> list[int]:
+def choose_tiles(scores: Sequence[float], most: int = 3, least: float = ENOUGH) -> list[int]:
     """The tiles worth reading, in page order: at most `most` that score at least `least`, and the best in any case."""
     best = sorted(range(len(scores)), key=lambda tile: -scores[tile])[:most]
     return sorted(tile for tile in best if tile == best[0] or scores[tile] >= least)

@@ -127,7 +127,8 @@ def test_a_patch_belongs_to_the_tile_that_holds_its_middle():
 
 def test_the_best_tile_is_read_and_a_second_one_where_it_counts():
     assert choose_tiles([0.1, 0.5, 0.0, 0.3]) == [1, 3]
-    assert choose_tiles([0.3, 0.1, 0.5, 0.4]) == [2, 3]
+    assert choose_tiles([0.3, 0.1, 0.5, 0.4]) == [0, 2, 3]
+    assert choose_tiles([0.3, 0.25, 0.5, 0.4]) == [0, 2, 3], "three at most"
     assert choose_tiles([0.1, 0.05, 0.12]) == [2], "weak, and still the best"
     assert choose_tiles([0.3, 0.19]) == [0] and choose_tiles([]) == []
 

@@ -101,7 +101,41 @@ def describe_page(page: Page) -> np.ndarray:
     return make_table(rows, CARDS)
 
 
-class SceneStore:
+class Store:
+    """Pictures drawn once and kept: memory-mapped files of `count` rows, and how many are `ready`, 0 … ready − 1."""
+
+    def __init__(self, folder: Path, count: int, prefix: str) -> None:
+        self.folder, self.count, self.prefix = folder, count, prefix
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def open_file(self, name: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
+        path = self.folder / f"{self.prefix}{name}-{self.count}.npy"
+        if path.exists():
+            return np.load(path, mmap_mode="r+")
+        return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(self.count, *shape))
+
+    @property
+    def progress(self) -> Path:
+        return self.folder / f"{self.prefix}drawn-{self.count}.txt"
+
+    @property
+    def ready(self) -> int:
+        return int(self.progress.read_text() or 0) if self.progress.exists() else 0
+
+    def draw(self, until: int) -> None:
+        """Draws what is missing of the first `until`."""
+        for seed in range(self.ready, until):
+            self.draw_one(seed)
+            if seed % 100 == 99 or seed == until - 1:
+                partial = self.progress.with_suffix(".part")
+                partial.write_text(str(seed + 1))
+                partial.replace(self.progress)
+
+    def draw_one(self, seed: int) -> None:
+        raise NotImplementedError
+
+
+class SceneStore(Store):
     """Scenes of seeds 0 … count − 1, memory-mapped: `pictures` uint8 [n, 128, 128, 3], `owners` [n, 64], `objects`.
 
     A process of low priority draws them while training already runs on the first `ready` of them; what was drawn in an
@@ -109,36 +143,15 @@ class SceneStore:
     """
 
     def __init__(self, folder: Path, count: int) -> None:
-        self.folder, self.count = folder, count
-        folder.mkdir(parents=True, exist_ok=True)
-        self.pictures = self.open_file("pictures", np.uint8, (count, SIDE, SIDE, 3))
-        self.owners = self.open_file("owners", np.int8, (count, GRID**2))
-        self.objects = self.open_file("objects", np.float32, (count, MOST, COLUMNS))
+        super().__init__(folder, count, "")
+        self.pictures = self.open_file("pictures", np.uint8, (SIDE, SIDE, 3))
+        self.owners = self.open_file("owners", np.int8, (GRID**2,))
+        self.objects = self.open_file("objects", np.float32, (MOST, COLUMNS))
 
-    def open_file(self, name: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
-        path = self.folder / f"{name}-{self.count}.npy"
-        if path.exists():
-            return np.load(path, mmap_mode="r+")
-        return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
-
-    @property
-    def progress(self) -> Path:
-        return self.folder / f"drawn-{self.count}.txt"
-
-    @property
-    def ready(self) -> int:
-        return int(self.progress.read_text() or 0) if self.progress.exists() else 0
-
-    def draw(self, until: int) -> None:
-        """Draws what is missing of the first `until` scenes."""
-        for seed in range(self.ready, until):
-            scene = invent_scene(seed)
-            self.pictures[seed], self.owners[seed] = np.asarray(scene.draw(SIDE)), find_owners(scene)
-            self.objects[seed] = describe_objects(scene)
-            if seed % 200 == 199 or seed == until - 1:
-                partial = self.progress.with_suffix(".part")
-                partial.write_text(str(seed + 1))
-                partial.replace(self.progress)
+    def draw_one(self, seed: int) -> None:
+        scene = invent_scene(seed)
+        self.pictures[seed], self.owners[seed] = np.asarray(scene.draw(SIDE)), find_owners(scene)
+        self.objects[seed] = describe_objects(scene)
 
 
 class Curriculum:
@@ -162,39 +175,24 @@ class Curriculum:
             self.most, self.right = self.most + 1 if self.most < 5 else MOST, self.gate - 0.4
 
 
-class PageStore:
+class PageStore(Store):
     """Pages of seeds 0 … count − 1, memory-mapped: `pictures` uint8 [n, 1 + CARDS, 128, 128, 3], the overview first,
     then the tiles; `owners` [n, 1 + CARDS, 64]; `objects` [n, 1 + CARDS, CARDS, COLUMNS]; `views` [n]: how many."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        self.folder, self.count, self.done = folder, count, folder / f"paged-{count}.txt"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.pictures = self.open_file("pictures", np.uint8, (SIDE, SIDE, 3))
-        self.owners = self.open_file("owners", np.int8, (GRID**2,))
-        self.objects = self.open_file("objects", np.float32, (CARDS, COLUMNS))
+        super().__init__(folder, count, "page-")
+        self.pictures = self.open_file("pictures", np.uint8, (1 + CARDS, SIDE, SIDE, 3))
+        self.owners = self.open_file("owners", np.int8, (1 + CARDS, GRID**2))
+        self.objects = self.open_file("objects", np.float32, (1 + CARDS, CARDS, COLUMNS))
         self.views = np.array([1 + len(invent_page(seed).entries) for seed in range(count)])
 
-    def open_file(self, name: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
-        path = self.folder / f"page-{name}-{self.count}.npy"
-        if path.exists():
-            return np.load(path, mmap_mode="r+")
-        return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(self.count, 1 + CARDS, *shape))
-
-    @property
-    def ready(self) -> int:
-        return int(self.done.read_text() or 0) if self.done.exists() else 0
-
-    def draw(self, until: int) -> None:
-        """Draws what is missing of the first `until` pages."""
-        for seed in range(self.ready, until):
-            page = invent_page(seed)
-            drawn = page.draw(SIDE)
-            self.pictures[seed, : self.views[seed]] = [np.asarray(v) for v in (page.see_whole(drawn), *page.cut(drawn))]
-            owners = [find_page_owners(page, GRID), *(find_card_owners(entry, GRID) for entry in page.entries)]
-            self.owners[seed, : self.views[seed]] = owners
-            self.objects[seed, : self.views[seed]] = [describe_page(page), *map(describe_card, page.entries)]
-            if seed % 100 == 99 or seed == until - 1:
-                self.done.write_text(str(seed + 1))
+    def draw_one(self, seed: int) -> None:
+        page, views = invent_page(seed), self.views[seed]
+        drawn = page.draw(SIDE)
+        self.pictures[seed, :views] = [np.asarray(view) for view in (page.see_whole(drawn), *page.cut(drawn))]
+        owners = [find_page_owners(page, GRID), *(find_card_owners(entry, GRID) for entry in page.entries)]
+        self.owners[seed, :views] = owners
+        self.objects[seed, :views] = [describe_page(page), *map(describe_card, page.entries)]
 
     def choose_views(self, tiles: int, overviews: int) -> tuple[np.ndarray, np.ndarray]:
         """(page, view) of so many tiles and overviews, at random."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from transformers import AutoProcessor, CLIPModel
+from transformers import CLIPModel, CLIPProcessor
 
 from patchwork.tiny.captions import Caption, spoil, write_caption
 from patchwork.tiny.data import GRID
@@ -33,11 +33,14 @@ def write_near_misses(scene: Scene, caption: Caption, rng: random.Random, tries:
     return misses
 
 
+def load_clip(folder: Path) -> tuple[CLIPModel, CLIPProcessor]:
+    return CLIPModel.from_pretrained(folder, dtype=torch.float32).eval(), CLIPProcessor.from_pretrained(folder)
+
+
 @torch.inference_mode()
 def evaluate_captions(folder: Path, scenes: list[Scene], rng: random.Random) -> Figure:
     """The right caption (two objects and their relation) among sixteen near misses, by the CLIP's similarity."""
-    model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = AutoProcessor.from_pretrained(folder)
+    model, processor = load_clip(folder)
     scores, chance = [], []
     for scene in scenes:
         caption = write_caption(scene, rng, pair=True)
@@ -80,8 +83,7 @@ def share_covered(thing: Thing) -> float:
 @torch.inference_mode()
 def evaluate_encoder_pointing(folder: Path, scenes: list[Scene], rng: random.Random) -> Figure:
     """The patch most like "a red star" lies in the red star's box (one object a scene)."""
-    model = CLIPModel.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = AutoProcessor.from_pretrained(folder)
+    model, processor = load_clip(folder)
     hits, chance = [], []
     for scene in scenes:
         thing = rng.choice(scene.things)

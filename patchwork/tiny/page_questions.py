@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-import re
 
 from patchwork.tiny.catalogue import Page
-from patchwork.tiny.phrasings import disturb
-from patchwork.tiny.questions import Span, Turn
+from patchwork.tiny.disturb import disturb
+from patchwork.tiny.questions import Name, Turn, fill_in
 
 ONE = (
     "what is the {f} of the {n}?",
@@ -75,8 +74,9 @@ def make_page_turn(
     """A question about cards of `among`. `seen`: the cards whose tiles are there; of others only the overview is."""
     field, cards = choose_cards(page, rng, two, among)
     phrasings = {(False, False): ONE, (False, True): ONE_KEPT, (True, False): TWO, (True, True): TWO_KEPT}
-    names = dict(zip("nm", cards, strict=False))
-    question, asked = fill(rng.choice(phrasings[len(cards) > 1, kept]), field, names, page, rng, noisy)
+    phrasing = rng.choice(phrasings[len(cards) > 1, kept])
+    names = {"f": Name(field)} | {x: name_card(page, card, rng) for x, card in zip("nm", cards, strict=False)}
+    question, asked = fill_in(disturb(phrasing, rng) if noisy else phrasing, names)
     answer, spans = "", []
     for card in cards:
         answer += " and " if answer else ""
@@ -97,24 +97,8 @@ def find_target(page: Page, card: int, field: str, seen: frozenset[int]) -> int:
     return LINE + 10 * card + next(k for k, line in enumerate(page.entries[card].lines) if line.field == field)
 
 
-def fill(
-    phrasing: str, field: str, names: dict[str, int], page: Page, rng: random.Random, noisy: bool
-) -> tuple[str, tuple[Span, ...]]:
-    """The question with its names put in, and where it speaks of which card."""
-    text, spans = "", []
-    for piece in re.split(r"(\{\w\})", disturb(phrasing, rng) if noisy else phrasing):
-        if piece in ("{n}", "{m}"):
-            card = names[piece[1]]
-            name = name_card(page, card, rng)
-            spans.append((len(text), len(text) + len(name), (CARD + card,)))
-            text += name
-        else:
-            text += field if piece == "{f}" else piece
-    return text, tuple(spans)
-
-
-def name_card(page: Page, card: int, rng: random.Random) -> str:
+def name_card(page: Page, card: int, rng: random.Random) -> Name:
     """ "boat" where that is enough, else (or sometimes anyway) "blue boat"."""
     thing = page.entries[card].thing
     alone = sum(entry.thing.kind == thing.kind for entry in page.entries) == 1
-    return thing.kind if alone and rng.random() < 0.4 else thing.name
+    return Name(thing.kind if alone and rng.random() < 0.4 else thing.name, (CARD + card,))

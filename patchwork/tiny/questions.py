@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from patchwork.tiny.captions import CLEAR, Mention, a, join, spoil, write_caption
+from patchwork.tiny.disturb import disturb
 from patchwork.tiny.phrasings import (
     ELSEWHERE_KEPT,
     ELSEWHERE_LEARNT,
@@ -14,7 +15,6 @@ from patchwork.tiny.phrasings import (
     LEARNT,
     UNKNOWN_KEPT,
     UNKNOWN_LEARNT,
-    disturb,
 )
 from patchwork.tiny.shapes import HOLE, KINDS
 from patchwork.tiny.world import COLOURS, Scene, Thing, is_inside, plural
@@ -46,6 +46,17 @@ class Name:
     objects: tuple[int, ...] = ()
 
 
+def fill_in(phrasing: str, names: dict[str, Name]) -> tuple[str, tuple[Span, ...]]:
+    """The phrasing with names put in for their letters, and where it speaks of which objects."""
+    text, spans = "", []
+    for piece in re.split(r"(\{\w\})", phrasing):
+        name = names.get(piece[1:-1]) if piece.startswith("{") else None
+        if name and name.objects:
+            spans.append((len(text), len(text) + len(name.words), name.objects))
+        text += name.words if name else piece
+    return text, tuple(spans)
+
+
 class Asker:
     """Makes questions about one scene; `kept` words them as training never does, `noisy` as people may type."""
 
@@ -56,15 +67,11 @@ class Asker:
 
     def ask(self, type: str, **names: Name) -> tuple[str, tuple[Span, ...]]:
         """A question of this type with the names put in, and where it speaks of which objects."""
-        phrasing, text, spans = self.rng.choice(self.phrasings[type]), "", []
-        for piece in re.split(r"(\{\w\})", disturb(phrasing, self.rng) if self.noisy else phrasing):
-            name = names.get(piece[1:-1]) if piece.startswith("{") else None
-            if name and name.objects:
-                spans.append((len(text), len(text) + len(name.words), name.objects))
-            text += name.words if name else piece
+        phrasing = self.rng.choice(self.phrasings[type])
+        text, spans = fill_in(disturb(phrasing, self.rng) if self.noisy else phrasing, names)
         if not self.kept and self.rng.random() < 0.1:  # readers leave the last sign out
             text = text.rstrip("?.")
-        return text, tuple(spans)
+        return text, spans
 
     def answer(self, type: str, answer: str, objects: tuple[int, ...] = (), pair=False, **names: Name) -> Turn:
         """A turn whose whole answer speaks of these objects."""

@@ -8,6 +8,7 @@ import pytest
 
 from patchwork.tiny import FRESH
 from patchwork.tiny.catalogue import FIELDS, GRIDS, SIDE, find_card_owners, find_page_owners, invent_page, shrink_box
+from patchwork.tiny.disturb import disturb
 from patchwork.tiny.page_questions import ONE, ONE_KEPT, TWO, TWO_KEPT, ask_page
 from patchwork.tiny.world import HELD_OUT
 
@@ -77,4 +78,7 @@ def test_answers_are_what_the_cards_say():
 
 
 def test_wordings_for_measuring_are_kept_apart():
+    """Also from what becomes of the learnt ones when they are worded freely."""
     assert len(ONE) >= 15 and not set(ONE + TWO) & set(ONE_KEPT + TWO_KEPT)
+    rng, kept = random.Random(0), {phrasing.rstrip("?.") for phrasing in ONE_KEPT + TWO_KEPT}
+    assert not {disturb(phrasing, rng).rstrip("?.") for phrasing in ONE + TWO for _ in range(400)} & kept

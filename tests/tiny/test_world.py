@@ -9,7 +9,8 @@ import pytest
 from PIL import ImageChops
 
 from patchwork.tiny import FRESH, invent_scene
-from patchwork.tiny.phrasings import KEPT, LEARNT, UNKNOWN_KEPT, UNKNOWN_LEARNT, disturb
+from patchwork.tiny.disturb import disturb
+from patchwork.tiny.phrasings import KEPT, LEARNT, UNKNOWN_KEPT, UNKNOWN_LEARNT
 from patchwork.tiny.questions import NAMED, REFUSAL, WEIGHTS, make_turn, make_turns
 from patchwork.tiny.shapes import HOLE, KINDS
 from patchwork.tiny.tokenizer import train_tokenizer, wrap_tokenizer, write_samples

@@ -137,7 +137,7 @@ def test_a_name_is_asked_to_find_its_own_patches():
     middles = [((n % 8 + 0.5) / 8, (n // 8 + 0.5) / 8) for n in range(64)]
     own = torch.tensor([x1 <= x <= x2 and y1 <= y <= y2 for x, y in middles])
     assert torch.equal(matching.mark_middles([scene])[0], own)
-    owners, bank = torch.where(own, 0, -1)[None], torch.ones(len(matching.BANK), 4) / 2
+    owners, bank = torch.zeros(1, 64, dtype=torch.long), torch.ones(len(matching.BANK), 4) / 2  # at its rim, too
     loss, _ = matching.find_patches(torch.ones(1, 64, 4) / 2, bank, owners, [scene], torch.tensor(10.0))
     assert loss.item() == pytest.approx(-np.log(own.float().mean().item()), abs=1e-5)
 

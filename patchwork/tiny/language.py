@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from transformers import (
 )
 
 from patchwork.tiny.encoder import VISION, WIDTH, normalise
+from patchwork.tiny.precision import mix_precision
 from patchwork.tiny.questions import WEIGHTS, Turn
 from patchwork.tiny.tokenizer import ASSISTANT, BOS, EOS, IMAGE, PAD, USER
 
@@ -25,6 +28,8 @@ MARKS = 2  # <s> <|user|>; they and the views' patches are the prefix, seen by e
 PREFIX = MARKS + PATCHES  # of one view
 POINTING_HEADS = ((1, 0), (1, 1), (2, 0), (2, 1))
 """(layer, head) pairs that are taught to look at the object spoken of; of two objects, head 0 at the first."""
+PREVIOUS_HEADS = ((1, 2), (1, 3))
+"""While a description goes from object to object, these are taught to look at the one named before."""
 COMPARING_HEADS = ((3, 0), (3, 1))
 """Where two objects are compared, these look back at the names of the first and of the second in the question."""
 
@@ -68,7 +73,7 @@ def copy_tower(model: LlavaForConditionalGeneration, encoder: torch.nn.Module) -
 def encode_pictures(model: LlavaForConditionalGeneration, pictures: np.ndarray) -> torch.Tensor:
     """The frozen tower's patches: bfloat16 [n, PATCHES, WIDTH]."""
     pixels = normalise(pictures).to(model.device)
-    with torch.autocast(model.device.type, torch.bfloat16):
+    with mix_precision(model.device):
         hidden = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1]
     return hidden[:, 1:].to("cpu", torch.bfloat16)
 
@@ -95,8 +100,8 @@ class Packed:
 
     `weights` makes a long answer count less per token, and a comparison twice, because it is learnt last; `types`
     numbers the type at each answer's first token, else −1; `targets` are the patches to look at, for the first and for
-    the second pointing head of a layer; `names` [2, B, T] where in the sequence the two compared objects were named,
-    −1 where none are compared.
+    the second pointing head of a layer; `before` [B, T, patches] those of the object that a description named last;
+    `names` [2, B, T] where in the sequence the two compared objects were named, −1 where none are compared.
     """
 
     ids: torch.Tensor
@@ -106,6 +111,7 @@ class Packed:
     weights: torch.Tensor
     types: torch.Tensor
     targets: torch.Tensor
+    before: torch.Tensor
     names: torch.Tensor
 
     def to(self, device: torch.device) -> Packed:
@@ -139,6 +145,7 @@ def pack(
         weights=torch.zeros(shape),
         types=torch.full(shape, -1),
         targets=torch.zeros(2, *shape, patches, dtype=torch.bool),
+        before=torch.zeros(*shape, patches, dtype=torch.bool),
         names=torch.full((2, *shape), -1),
     )
     for b, (row, (_, owners)) in enumerate(zip(rows, examples, strict=True)):
@@ -147,13 +154,16 @@ def pack(
         for t, places in row["names"]:
             packed.names[:, b, t] = torch.tensor(places)
         if owners is not None:
-            mark_targets(packed.targets[:, b], row["looks"], owners)
+            for side, looks in enumerate(zip(*row["looks"], strict=True)):
+                mark_patches(packed.targets[side, b], looks, owners)
+            mark_patches(packed.before[b], row["before"], owners)
     return packed
 
 
 def lay_out(tokenizer: PreTrainedTokenizerFast, turns: list[Turn], prefix: int) -> dict[str, list]:
     """The columns of one packed sequence."""
-    row = {name: [] for name in ("ids", "positions", "segments", "labels", "weights", "types", "looks", "names")}
+    columns = ("ids", "positions", "segments", "labels", "weights", "types", "looks", "before", "names")
+    row = {name: [] for name in columns}
     for number, turn in enumerate(turns, start=1):
         question, answer, spoken = encode_turn(tokenizer, turn)
         length, lead = len(question) + len(answer) - 1, len(question) - 1  # the last token is only predicted
@@ -172,15 +182,16 @@ def lay_out(tokenizer: PreTrainedTokenizerFast, turns: list[Turn], prefix: int) 
             (objects[:1], objects[1:]) if turn.pair and len(objects) > 1 else (objects, objects)
             for objects in spoken[:length]
         ]
+        named_before = {two[2]: one[2] for one, two in pairwise(turn.spans)} if turn.type == "describe" else {}
+        row["before"] += [named_before.get(objects, ()) for objects in spoken[:length]]
     return row
 
 
-def mark_targets(targets: torch.Tensor, looks: list, owners: np.ndarray) -> None:
-    """Fills [2, T, patches] with the patches of the objects to look at."""
-    for t, pair in enumerate(looks):
-        for side, objects in enumerate(pair):
-            if objects:
-                targets[side, t] = torch.from_numpy(np.isin(owners, objects))
+def mark_patches(targets: torch.Tensor, looks: Iterable[tuple[int, ...]], owners: np.ndarray) -> None:
+    """Fills [T, patches] with the patches of the objects to look at."""
+    for t, objects in enumerate(looks):
+        if objects:
+            targets[t] = torch.from_numpy(np.isin(owners, objects))
 
 
 def block_mask(segments: torch.Tensor, prefix: int) -> torch.Tensor:
@@ -227,13 +238,20 @@ def answer_loss(model, hidden: torch.Tensor, packed: Packed) -> tuple[torch.Tens
     return loss, {"loss": loss.item(), "right": right.mean().item()} | seen
 
 
-def pointing_loss(attentions, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """−log of the attention that the pointing heads put on the object spoken of, and that attention's mean."""
+def pointing_loss(attentions, targets: torch.Tensor, before: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """−log of the attention that the pointing heads put on the object spoken of, and that attention's mean.
+
+    The next object of a description is known by its place beside the one before. So the first layer looks for that one
+    and the second goes on from there; asked for the next one too, the first layer had to guess, and objects were named
+    twice or left out.
+    """
     shares, prefix = [], MARKS + targets.shape[-1]
-    for layer, head in POINTING_HEADS:
-        wanted = targets[head % 2]
+    going_on = before.any(-1)
+    asked = [(layer, head, targets[head % 2]) for layer, head in POINTING_HEADS]
+    for layer, head, wanted in asked + [(*place, before) for place in PREVIOUS_HEADS]:
         looked = (attentions[layer][:, head, prefix:, MARKS:prefix].float() * wanted).sum(-1)
-        shares.append(looked[wanted.any(-1)])
+        guessed = going_on if (layer, head) in POINTING_HEADS[:2] else torch.zeros_like(going_on)
+        shares.append(looked[wanted.any(-1) & ~guessed])
     return measure_shares(shares)
 
 

@@ -243,7 +243,10 @@ def box_text(thing: Thing) -> str:
 
 
 def describe_scene(scene: Scene) -> tuple[str, tuple[Span, ...]]:
-    """The objects from left to right, those inside others with them, and which characters speak of which."""
+    """The objects from left to right, those inside others with them, and which characters speak of which.
+
+    What joins an object to the one before speaks of it already: whether ", ", " and" or " inside" is to be said.
+    """
     things = scene.things
     inner = {i: j for i, x in enumerate(things) for j, y in enumerate(things) if is_inside(x, y)}
     order = sorted((i for i in range(len(things)) if i not in inner.values()), key=lambda i: things[i].centre[0])
@@ -252,12 +255,14 @@ def describe_scene(scene: Scene) -> tuple[str, tuple[Span, ...]]:
     rest = len(things) - sum(map(len, named))
     parts = [" inside ".join(a(things[i].phrase) for i in chain) for chain in named]
     text = join([*parts, f"{rest} more"] if rest else parts) + "."
-    spans, start = [], 0
-    for i in (i for chain in named for i in chain):
+    spans, start, told = [], 0, [i for chain in named for i in chain]
+    for i in told:
         phrase = a(things[i].phrase)
-        start = text.index(phrase, start)
-        spans.append((start, start + len(phrase), (i,)))
-        start += len(phrase)
+        end = text.index(phrase, start) + len(phrase)
+        spans.append((start, end, (i,)))
+        start = end
+    if rest:
+        spans.append((start, len(text) - 1, tuple(i for i in range(len(things)) if i not in told)))
     return text, tuple(spans)
 
 

@@ -11,6 +11,7 @@ from patchwork.tiny import encoder
 from patchwork.tiny.clock import Clock, Meter, load_checkpoint, save_checkpoint, warm_and_cool
 from patchwork.tiny.data import CARDS, MOST, Curriculum, PageStore, SceneStore
 from patchwork.tiny.optimizer import TwoOptimizers
+from patchwork.tiny.precision import mix_precision
 
 SCENES, TILES, OVERVIEWS = 28, 13, 7
 """Pictures of each kind in a batch."""
@@ -39,7 +40,7 @@ def train_tower(
     load_checkpoint(checkpoint, clock, optimizer, model=model, heads=heads)
     for step, share in clock:
         pictures, owners, objects = (torch.from_numpy(array) for array in gather(scenes, pages, chooser))
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with mix_precision(model.device):
             output = model.vision_model(encoder.normalise(pictures.numpy()).to(model.device))
             hidden = output.last_hidden_state[:, 1:]
             loss, seen = encoder.dense_loss(heads, hidden, owners.long().to(hidden.device), objects.to(hidden.device))

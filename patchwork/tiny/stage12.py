@@ -15,6 +15,7 @@ from patchwork.tiny.clock import Clock, Meter, load_checkpoint, save_checkpoint,
 from patchwork.tiny.data import Curriculum, PageStore, SceneStore
 from patchwork.tiny.optimizer import TwoOptimizers
 from patchwork.tiny.outside import draw_outside
+from patchwork.tiny.precision import mix_precision
 from patchwork.tiny.questions import REFUSAL, Turn, make_turn, make_turns
 from patchwork.tiny.tokenizer import wrap_tokenizer
 from patchwork.tiny.world import Scene, invent_scene
@@ -79,10 +80,10 @@ def pack_pages(words, pages: PageStore, features: Features, rng: random.Random):
 def learn_answers(model, packed: language.Packed, patches: torch.Tensor) -> tuple[torch.Tensor, dict[str, float]]:
     """The loss of answers and of where they look, and what was right."""
     packed, patches = packed.to(model.device), patches.to(model.device).float()
-    with torch.autocast(model.device.type, torch.bfloat16):
+    with mix_precision(model.device):
         hidden, attentions = language.run_packed(model, patches, packed)
         loss, seen = language.answer_loss(model, hidden, packed)
-        pointing, looked = language.pointing_loss(attentions, packed.targets)
+        pointing, looked = language.pointing_loss(attentions, packed.targets, packed.before)
         comparing, compared = language.comparing_loss(attentions, packed.names)
     return loss + 0.5 * pointing + 0.3 * comparing, seen | {"looked": looked, "compared": compared}
 

@@ -16,6 +16,7 @@ from patchwork.tiny.data import MOST, Curriculum, SceneStore
 from patchwork.tiny.encoder import LAYERS, normalise
 from patchwork.tiny.matching import NAMED, choose_own, find_names, matching_loss, write_choice
 from patchwork.tiny.optimizer import TwoOptimizers
+from patchwork.tiny.precision import mix_precision
 from patchwork.tiny.teacher import Teachers
 from patchwork.tiny.tokenizer import wrap_tokenizer
 from patchwork.tiny.world import invent_scene
@@ -111,7 +112,7 @@ def train_clip(
             FREEDOM * min(1.0, max(0.0, share - IMITATED[0]) / IMITATED[1]),
         )
         owners = torch.from_numpy(store.owners[seeds]).long().to(model.device)
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with mix_precision(model.device):
             hidden = cache.take(seeds).float()
             for layer in model.vision_model.encoder.layers[FROZEN:LAYERS]:
                 hidden = layer(hidden, attention_mask=None)

@@ -1,18 +1,19 @@
 """Packed training equals asking each question alone; pointing and freezing do what they say."""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from patchwork.tiny import FRESH, data, encoder, invent_scene, language, matching, page_examples
+from patchwork.tiny import FRESH, data, encoder, invent_scene, language, matching, page_examples, precision
 from patchwork.tiny.captions import is_true
 from patchwork.tiny.catalogue import invent_page
 from patchwork.tiny.clock import Clock, load_checkpoint, save_checkpoint
-from patchwork.tiny.optimizer import TwoOptimizers
+from patchwork.tiny.optimizer import Muon, TwoOptimizers
 from patchwork.tiny.page_questions import make_page_turn
-from patchwork.tiny.questions import Turn, make_turns
+from patchwork.tiny.questions import NAMED, Turn, describe_scene, make_turns
 from patchwork.tiny.tokenizer import ASSISTANT, BOS, IMAGE, USER, train_tokenizer, wrap_tokenizer, write_samples
 from patchwork.tiny.world import HELD_OUT
 
@@ -87,8 +88,66 @@ def test_pointing_loss_is_the_attention_on_the_object():
     attention[..., -1, 2:6] = 0.2  # four patches get 0.2 each, the rest of the row goes elsewhere
     targets = torch.zeros(2, 1, 1, language.PATCHES, dtype=torch.bool)
     targets[:, 0, 0, :2] = True
-    loss, share = language.pointing_loss([attention] * 4, targets)
+    nothing = torch.zeros(1, 1, language.PATCHES, dtype=torch.bool)
+    loss, share = language.pointing_loss([attention] * 4, targets, nothing)
     assert share == pytest.approx(0.4) and loss.item() == pytest.approx(-np.log(0.4), abs=1e-3)
+
+
+def test_the_next_object_of_a_description_is_found_from_the_one_before(tokenizer):
+    """Its heads look at it from the last word about the object before it on; other heads look at that one."""
+    scene = invent_scene(3, 7)
+    owners, (answer, spans) = data.find_owners(scene), describe_scene(scene)
+    packed = language.pack(tokenizer, [([Turn("describe", "what is shown?", answer, (), spans)], owners)])
+    order = sorted(range(7), key=lambda i: scene.things[i].centre[0])
+    assert [objects for *_, objects in spans] == [*((i,) for i in order[:NAMED]), tuple(sorted(order[NAMED:]))]
+    words = [tokenizer.decode(token).strip() for token in packed.ids[0]]
+    last_words = [t for t, (_, after) in enumerate(pairwise(words)) if after in (",", "and")]
+    bounds = [words.index("<|assistant|>"), *last_words, words.index("more")]
+    there = [np.isin(owners, objects).nonzero()[0].tolist() for *_, objects in spans]
+    for k, (first, end) in enumerate(pairwise(bounds)):
+        for t in range(first, end):
+            assert packed.targets[0, 0, t].nonzero()[:, 0].tolist() == there[k]
+            assert packed.before[0, t].nonzero()[:, 0].tolist() == (there[k - 1] if k else [])
+
+
+def test_while_going_on_the_first_layer_is_asked_for_the_object_before_only():
+    """Layer 1 looks at patches 0 and 1 (heads 2 and 3: the one before), layer 2 at patch 5: nothing else costs."""
+    size = language.PREFIX + 1
+    first, second = torch.zeros(1, 4, size, size), torch.zeros(1, 4, size, size)
+    first[:, 2:, -1, 2:4], second[:, :2, -1, 7] = 0.5, 1.0
+    targets, before = (torch.zeros(*shape, language.PATCHES, dtype=torch.bool) for shape in ((2, 1, 1), (1, 1)))
+    targets[:, 0, 0, 5] = before[0, 0, :2] = True
+    loss, share = language.pointing_loss([None, first, second], targets, before)
+    assert share == pytest.approx(1.0) and loss.item() == pytest.approx(0.0, abs=1e-3)
+
+
+def test_muon_steps_as_torchs_own_does():
+    """Within what bfloat16, in which torch's always works, rounds off."""
+    torch.manual_seed(0)
+    starts = [torch.randn(shape) for shape in ((48, 128), (48, 48), (128, 48))]
+    mine, theirs = ([start.clone().requires_grad_() for start in starts] for _ in range(2))
+    optimizers = (
+        Muon(mine, lr=0.01, weight_decay=0.05),
+        torch.optim.Muon(theirs, lr=0.01, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(3):
+        for one, other in zip(mine, theirs, strict=True):
+            one.grad = torch.randn_like(one)
+            other.grad = one.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for start, one, other in zip(starts, mine, theirs, strict=True):
+        assert (one - other).norm() < 0.02 * (other - start).norm()
+
+
+def test_half_precision_is_used_where_the_processor_has_it(monkeypatch):
+    for flags, fast in (({"avx2"}, False), ({"avx2", "avx512_bf16"}, True)):
+        monkeypatch.setattr("patchwork.hardware.read_flags", lambda flags=flags: flags)
+        precision.is_half_fast.cache_clear()
+        with precision.mix_precision(torch.device("cpu")):
+            product = torch.ones(2, 2) @ torch.ones(2, 2)
+        assert product.dtype == (torch.bfloat16 if fast else torch.float32)
+    precision.is_half_fast.cache_clear()
 
 
 def test_comparing_loss_is_the_attention_on_the_two_names():

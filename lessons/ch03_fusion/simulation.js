@@ -124,7 +124,8 @@ function mountWays(root, sim) {
     context.textBaseline = "alphabetic";
   }
 
-  /* One line of pixels after the other: a line stands for a place that looks, coloured by what it may look at. */
+  /* One line of the screen's pixels after the other, whole ones, or seams would show: a line stands for a place that
+     looks, coloured by what it may look at. */
   function paintMask(context, width) {
     const colours = Patchwork.readColours(root);
     const known = facts(state);
@@ -147,14 +148,15 @@ function mountWays(root, sim) {
     context.fillStyle = colours.sunken;
     context.fillRect(left, 0, size, height);
     const unit = size / known.row;
-    for (let y = 0; y < height; y += 1) {
+    const line = 1 / context.getTransform().d;
+    for (let y = 0; y < height; y += line) {
       const reach = Math.floor((y / height) * known.row) + 1;
       let start = 0;
       for (const [kind, count] of listSegments(known)) {
         const end = Math.min(start + count, reach);
         if (end > start) {
           context.fillStyle = colours[kind];
-          context.fillRect(left + start * unit, y, (end - start) * unit, 1);
+          context.fillRect(left + start * unit, y, (end - start) * unit, line);
         }
         start += count;
       }

@@ -244,11 +244,11 @@ function mountCoordinates(root, sim) {
     return Math.min(width * 0.82, 380);
   }
 
-  function writeLabel(context, label, x, y, colour) {
+  function writeLabel(context, label, [x, y], colour, [right, bottom]) {
     context.font = "600 13px 'IBM Plex Sans', system-ui, sans-serif";
     const width = context.measureText(label).width + 10;
-    const left = clamp(x, 0, Math.max(0, context.canvas.clientWidth - width));
-    const top = clamp(y - 22, 0, context.canvas.clientHeight - 20);
+    const left = clamp(x, 0, Math.max(0, right - width));
+    const top = clamp(y - 22, 0, bottom - 20);
     context.fillStyle = colour;
     context.fillRect(left, top, width, 19);
     context.fillStyle = "#fff";
@@ -286,7 +286,8 @@ function mountCoordinates(root, sim) {
     if (step !== 5) return;
     const colour = state.reading === "right" ? colours.output : "#c62f3b";
     strokeBox(context, place, known.back, colour);
-    writeLabel(context, "read back", place.left + known.back[0] * place.scale, place.top + known.back[1] * place.scale, colour);
+    const corner = [place.left + known.back[0] * place.scale, place.top + known.back[1] * place.scale];
+    writeLabel(context, "read back", corner, colour, [width, height]);
   }
 
   /* The convention's steps, where they are wide enough to be seen. */

@@ -204,7 +204,8 @@ function draw(random) {
 
 // ---------------------------------------------------------------- drawing the page
 
-function paintPage(context, place, ink) {
+/* `print`: the height of the table's letters, in shares of the page's. */
+function paintPage(context, place, ink, print) {
   const [w, h] = [place.width, place.height];
   const at = (x, y) => [place.left + x * w, place.top + y * h];
   context.fillStyle = "#fffdf8";
@@ -225,14 +226,14 @@ function paintPage(context, place, ink) {
     if (kind === "text") lines(box, 6, 0.55);
     if (kind === "caption") lines(box, 2, 0.6);
     if (kind === "footer") lines([box[0] + 0.08, box[1], box[2] - 0.08, box[3]], 1, 1);
-    if (kind === "table") paintTable(context, at, box, w, h, ink);
+    if (kind === "table") paintTable(context, at, box, w, h, ink, print);
     if (kind === "figure") paintChart(context, at, box, w, h, ink);
     if (kind === "formula") paintFormula(context, at, box, h, ink);
   }
 }
 
-function paintTable(context, at, box, w, h, ink) {
-  context.font = `${max(7, h * 0.019)}px 'IBM Plex Sans', system-ui, sans-serif`;
+function paintTable(context, at, box, w, h, ink, print) {
+  context.font = `${h * print}px 'IBM Plex Sans', system-ui, sans-serif`;
   context.fillStyle = ink;
   context.textAlign = "left";
   const [wide, high] = [(box[2] - box[0]) / 3, (box[3] - box[1]) / 4];
@@ -268,10 +269,10 @@ function paintFormula(context, at, box, h, ink) {
   context.fillText("a² + b² = c²", x, y);
 }
 
-function makePage() {
+function makePage(print = 0.019) {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [1240, 1754];
-  paintPage(canvas.getContext("2d"), {left: 0, top: 0, width: 1240, height: 1754}, "#3a362f");
+  paintPage(canvas.getContext("2d"), {left: 0, top: 0, width: 1240, height: 1754}, "#3a362f", print);
   return canvas;
 }
 
@@ -280,6 +281,7 @@ function makePage() {
 function mountDocuments(root, sim) {
   const {state} = sim;
   const page = makePage();
+  const stagePage = makePage(0.028);
   let picture = null;
   let source = "page";
   let shown = -1;
@@ -298,7 +300,7 @@ function mountDocuments(root, sim) {
   function paintLayout(context, width, height) {
     const place = fit([1240, 1754], width, height);
     const colours = Patchwork.readColours(root);
-    context.drawImage(page, place.left, place.top, place.width, place.height);
+    context.drawImage(Patchwork.isOnStage() ? stagePage : page, place.left, place.top, place.width, place.height);
     REGIONS.forEach((region, index) => {
       if (index > shown) return;
       const [x1, y1, x2, y2] = region.box.map((value, edge) => (edge % 2 ? place.top + value * place.height : place.left + value * place.width));

@@ -100,27 +100,34 @@
     });
   };
 
-  /* A canvas as wide as its place and sharp on every screen; `draw(context, width, height)` in CSS pixels. It draws
-     again when its size or the theme changes. The width comes from the observer, 0 while hidden: asking the page for it
-     at each step of a slider would have the whole page laid out anew. */
+  const isOnStage = () => document.documentElement.classList.contains("pw-presenting");
+  /* How much larger than written a canvas is drawn: its words of 12 px are 16 px high on stage. */
+  const readZoom = () => Number(getComputedStyle(document.documentElement).getPropertyValue("--pw-zoom"));
+
+  /* A canvas as wide as its place and sharp on every screen; `draw(context, width, height)` in CSS pixels, on stage in
+     larger ones. It draws again when its size, the theme or the stage changes. The width comes from the observer, 0
+     while hidden: asking the page for it at each step of a slider would have the whole page laid out anew. */
   const fitCanvas = (canvas, heightFor, draw) => {
     const context = canvas.getContext("2d");
-    let width = 0;
+    let [place, zoom] = [0, 1];
     const redraw = () => {
-      if (!width) return;
+      if (!place) return;
+      const width = place / zoom;
       const height = heightFor(width);
-      const scale = Math.min(window.devicePixelRatio || 1, 2);
+      const scale = zoom * Math.min(window.devicePixelRatio || 1, 2);
       if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
         canvas.width = Math.round(width * scale);
         canvas.height = Math.round(height * scale);
-        canvas.style.height = `${height}px`;
+        canvas.style.height = `${height * zoom}px`;
       }
       context.setTransform(scale, 0, 0, scale, 0, 0);
       context.clearRect(0, 0, width, height);
       draw(context, width, height);
     };
-    new ResizeObserver(([place]) => { width = Math.floor(place.contentRect.width); redraw(); }).observe(canvas.parentElement);
-    new MutationObserver(redraw).observe(document.body, {attributes: true, attributeFilter: ["class"]});
+    const rescale = () => { zoom = readZoom(); redraw(); };
+    new ResizeObserver(([parent]) => { place = Math.floor(parent.contentRect.width); rescale(); }).observe(canvas.parentElement);
+    const themeAndStage = new MutationObserver(rescale);
+    for (const one of [document.body, document.documentElement]) themeAndStage.observe(one, {attributes: true, attributeFilter: ["class"]});
     return redraw;
   };
 
@@ -247,7 +254,7 @@
   const kit = {
     clamp, mix, during, formatCount, formatTimes, splitTokens, makeRandom, pick, shuffle,
     simulations, register, whenRegistered, mount,
-    isHidden, prefersStill, find, readColours, bindSliders, fitCanvas, makeClock, drawDefault, watchPicture, cropSquare,
+    isHidden, isOnStage, prefersStill, find, readColours, bindSliders, fitCanvas, makeClock, drawDefault, watchPicture, cropSquare,
     readKept, writeKept,
   };
   globalThis.Patchwork = Object.assign(globalThis.Patchwork || {}, kit);

@@ -471,26 +471,25 @@ def build(page: Page) -> None:
             gr.HTML(f'<p class="pw-cannot">{READS_LISTS}</p>')
         build_examples(page)
         with gr.Row():
-            file = gr.File(
-                label="A page: PDF or picture",
-                file_types=[".pdf", "image"],
-                type="filepath",
-                height=150,
-                elem_id="pw-document-file",
-            )
-            with gr.Column(min_width=200):
+            with gr.Column(min_width=280):
+                file = gr.File(
+                    label="A page: PDF or picture",
+                    file_types=[".pdf", "image"],
+                    type="filepath",
+                    height=180,
+                    elem_id="pw-document-file",
+                )
                 number = gr.Number(1, label="Page", precision=0, minimum=1, visible=False, elem_id="pw-document-page")
                 told = gr.HTML("", elem_id="pw-document-told")
+            with gr.Column(min_width=280):
+                tiles = gr.Slider(0, MOST_TILES, 12, step=1, label="At most so many tiles (0: the overview alone)")
+                rank = gr.Checkbox(True, label="Read only the tiles that matter")
+                compare = gr.Checkbox(True, label="Ask again to compare: with all tiles, and with none")
+                trace = gr.Checkbox(False, label="Find the tile: ask each one alone (slow)")
         opened = {"show_progress": "hidden", "api_visibility": "private"}
         file.upload(lambda path: open_upload(path, None), file, [page.picture, number, told], **opened)
         number.submit(open_upload, [file, number], [page.picture, number, told], **opened)
         number.input(open_upload, [file, number], [page.picture, number, told], trigger_mode="always_last", **opened)
-        with gr.Row():
-            tiles = gr.Slider(0, MOST_TILES, 12, step=1, label="At most so many tiles (0: the overview alone)")
-            with gr.Column(min_width=200):
-                rank = gr.Checkbox(True, label="Read only the tiles that matter")
-                compare = gr.Checkbox(True, label="Ask again to compare: with all tiles, and with none")
-                trace = gr.Checkbox(False, label="Find the tile: ask each one alone (slow)")
         controls = {"question": page.question, "tiles": tiles, "rank": rank, "compare": compare, "trace": trace}
         live_panel(sys.modules[__name__], page, controls, only={"rank": lambda card: bool(card.pointing_heads)})
 

@@ -47,6 +47,17 @@ def test_a_pdf_becomes_the_picture(page, open_chapter, tmp_path):
     expect(page.locator("#pw-document-output .pw-answerer")).to_contain_text("Tiny LLaVA", timeout=SLOW)
 
 
+def test_the_upload_stands_beside_the_controls_and_leaves_no_gap(page, open_chapter):
+    open_chapter(page, "documents")
+    file = page.locator("#pw-document-file")
+    expect(file).to_be_visible(timeout=SLOW)
+    upload = file.bounding_box()
+    first = page.get_by_label("At most so many tiles").first.bounding_box()
+    last = page.get_by_label("Find the tile").bounding_box()
+    assert upload["x"] + upload["width"] <= first["x"]
+    assert upload["y"] <= first["y"] and last["y"] <= upload["y"] + upload["height"] + 20
+
+
 def test_a_price_list_and_its_question_are_taken_together(page, open_chapter):
     example = example_pages()[1]
     open_chapter(page, "documents")

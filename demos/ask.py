@@ -6,12 +6,12 @@ import html
 import sys
 import time
 from collections.abc import Iterator
+from typing import Annotated
 
 import gradio as gr
-from pydantic import field_validator
 
 from patchwork.boxes import read_boxes
-from patchwork.demo import Box, Data, Event, Metric, PartialText, Picture, Progress, Result
+from patchwork.demo import Box, Data, Event, Metric, PartialText, Picture, Progress, Result, check_question
 from patchwork.errors import Problem
 from patchwork.families.protocol import Model
 from patchwork.ui import render as draw
@@ -31,16 +31,7 @@ MOST_TOKENS = 160
 
 class Inputs(Data):
     picture: Picture
-    question: str
-
-    @field_validator("question")
-    @classmethod
-    def question_has_words(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("There is no question yet; type one beside the picture")
-        if len(value) > LONGEST:
-            raise ValueError(f"The question has {len(value)} characters; the limit is {LONGEST}, so shorten it")
-        return value.strip()
+    question: Annotated[str, check_question(LONGEST)]
 
 
 class RunResult(Result):

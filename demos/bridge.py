@@ -8,12 +8,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import gradio as gr
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from patchwork.demo import Data, Event, Picture, Progress, Result
+from patchwork.demo import Data, Event, Picture, Progress, Result, check_question
 from patchwork.families.protocol import Model
 from patchwork.ui import render as draw
 from patchwork.ui.page import Page
@@ -44,17 +44,8 @@ BREAKS = {
 
 class Inputs(Data):
     picture: Picture
-    question: str = "What is in the picture?"
+    question: Annotated[str, check_question(LONGEST)] = "What is in the picture?"
     breaks: list[Literal["zeroed", "shuffled", "unplaced", "blank"]] = Field(default_factory=lambda: list(BREAKS))
-
-    @field_validator("question")
-    @classmethod
-    def question_has_words(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("There is no question yet; type one beside the picture")
-        if len(value) > LONGEST:
-            raise ValueError(f"The question has {len(value)} characters; the limit is {LONGEST}, so shorten it")
-        return value.strip()
 
 
 class Reading(Data):

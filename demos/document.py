@@ -10,15 +10,15 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import gradio as gr
 import psutil
 from gradio.utils import get_upload_folder, is_in_or_equal
 from PIL import Image
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from patchwork.demo import Data, Event, Metric, PartialText, Picture, Progress, Result
+from patchwork.demo import Data, Event, Metric, PartialText, Picture, Progress, Result, check_question
 from patchwork.errors import Problem
 from patchwork.examples import PageExample, example_pages
 from patchwork.families.protocol import Model, Ranking
@@ -55,18 +55,11 @@ class Inputs(Data):
     checkpoint can tell. `compare`: ask again with all tiles and without any. `trace`: ask each one alone."""
 
     picture: Picture
-    question: str = ""
+    question: Annotated[str, check_question(LONGEST, needed=False)] = ""
     tiles: int = Field(default=12, ge=0, le=MOST_TILES)
     rank: bool = True
     compare: bool = True
     trace: bool = False
-
-    @field_validator("question")
-    @classmethod
-    def question_is_short(cls, value: str) -> str:
-        if len(value) > LONGEST:
-            raise ValueError(f"The question has {len(value)} characters; the limit is {LONGEST}, so shorten it")
-        return value.strip()
 
 
 class Seen(Data):

@@ -6,11 +6,11 @@ import html
 import sys
 import time
 from collections.abc import Iterator
+from typing import Annotated
 
 import gradio as gr
-from pydantic import field_validator
 
-from patchwork.demo import Data, Event, Metric, PartialText, Picture, Progress, Result
+from patchwork.demo import Data, Event, Metric, PartialText, Picture, Progress, Result, check_question
 from patchwork.families.protocol import Model
 from patchwork.ui import render as draw
 from patchwork.ui.page import Page
@@ -45,16 +45,7 @@ WAYS = {
 
 class Inputs(Data):
     picture: Picture
-    question: str = "What is in the picture?"
-
-    @field_validator("question")
-    @classmethod
-    def question_has_words(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("There is no question yet; type one beside the picture")
-        if len(value) > LONGEST:
-            raise ValueError(f"The question has {len(value)} characters; the limit is {LONGEST}, so shorten it")
-        return value.strip()
+    question: Annotated[str, check_question(LONGEST)] = "What is in the picture?"
 
 
 class RunResult(Result):

@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import gradio as gr
 from pydantic import Field, field_validator
 
 from patchwork import recording
-from patchwork.demo import Data, Event, Map, Metric, PartialText, Picture, Result
+from patchwork.demo import Data, Event, Map, Metric, PartialText, Picture, Result, check_question
 from patchwork.errors import Problem
 from patchwork.families.protocol import Model
 from patchwork.images import bound
@@ -40,22 +41,13 @@ class Inputs(Data):
     """`longest`: at most so many tokens are generated."""
 
     picture: Picture
-    question: str
+    question: Annotated[str, check_question(LONGEST)]
     longest: int = Field(default=24, ge=1, le=MOST_TOKENS)
 
     @field_validator("picture")
     @classmethod
     def picture_is_small(cls, value: Picture) -> Picture:
         return bound(value, SIDE)
-
-    @field_validator("question")
-    @classmethod
-    def question_has_words(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("There is no question yet; type one beside the picture")
-        if len(value) > LONGEST:
-            raise ValueError(f"The question has {len(value)} characters; the limit is {LONGEST}, so shorten it")
-        return value.strip()
 
 
 class RunResult(Result):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Protocol
 
 from PIL import Image
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SerializeAsAny
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SerializeAsAny
 
 from patchwork.images import load_picture
 
@@ -42,6 +42,20 @@ def picture_from_url(value: Any) -> Any:
 
 Picture = Annotated[Image.Image, BeforeValidator(picture_from_url), PlainSerializer(picture_to_url, return_type=str)]
 """A `PIL.Image` in RGB that pydantic writes to JSON as a PNG data URL and reads back."""
+
+
+def check_question(longest: int, needed: bool = True) -> AfterValidator:
+    """Marks a text as the reader's question: at most `longest` characters, with words if `needed`; it is stripped."""
+
+    def check(value: str) -> str:
+        if needed and not value.strip():
+            raise ValueError("There is no question yet; type one beside the picture")
+        if len(value) > longest:
+            raise ValueError(f"The question has {len(value)} characters; the limit is {longest}, so shorten it")
+        return value.strip()
+
+    return AfterValidator(check)
+
 
 Grid = list[list[float]]
 """Rows of patches, top to bottom; each row left to right."""

@@ -21,6 +21,7 @@ from patchwork.errors import Problem
 from patchwork.hardware import Hardware, detect, detect_cpu
 from patchwork.images import MAX_BYTES
 from patchwork.pool import Lease, Pool
+from patchwork.recording import Recording, load_folder
 from patchwork.ui import hero, shell, theme
 
 ROOT = Path(__file__).parent
@@ -41,6 +42,8 @@ class Options:
     present: bool = False
     warm: tuple[str, ...] = ()
     record: Path | None = None
+    replay: Path | None = None
+    patience: float = 8.0
     training: str | None = None
 
 
@@ -48,8 +51,15 @@ def build_app(options: Options | None = None, pool: Pool | None = None) -> gr.Bl
     """The whole page; no model is loaded and torch is not imported."""
     options = options or Options()
     pool = pool or build_pool(options)
+    demos = load_demos()
+    settings = {
+        "offline": options.offline,
+        "training": may_train(options),
+        "stand_ins": load_stand_ins(options.replay, demos),
+        "patience": options.patience,
+    }
     with gr.Blocks(title=shell.TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        shell.build_shell(pool, load_demos(), offline=options.offline, training=may_train(options))
+        shell.build_shell(pool, demos, **settings)
     return page.queue(default_concurrency_limit=8, max_size=64)
 
 
@@ -71,6 +81,14 @@ def choose_hardware(device: str | None) -> Hardware:
 def may_train(options: Options, environment: Mapping[str, str] = os.environ) -> bool:
     """Training in the page takes a core for minutes: off where readers share a Space, unless its owner allows it."""
     return options.training == "on" or (options.training is None and not environment.get("SPACE_ID"))
+
+
+def load_stand_ins(folder: Path | None, demos: Mapping[str, Demo]) -> dict[str, Recording]:
+    """What steps in on stage: the operator's recordings, then the shipped ones. `Problem` for a folder without any."""
+    own = load_folder(folder, demos) if folder else {}
+    if folder and not own:
+        raise Problem(f"{folder} holds no recording of a demo; make some with --record {folder}.")
+    return load_folder(hero.RECORDINGS, demos) | own
 
 
 def load_demos() -> dict[str, Demo]:
@@ -111,7 +129,17 @@ def parse_options(arguments: list[str] | None = None, environment: Mapping[str, 
     parser.add_argument("--models", type=Path, metavar="FILE", help="a list of checkpoints other than models.yaml")
     parser.add_argument("--present", action="store_true", help="open in presenter mode")
     parser.add_argument("--warm", type=_split, default=(), metavar="IDS", help="load these checkpoints at start: a,b")
-    parser.add_argument("--record", type=Path, metavar="FOLDER", help="record the runs of the first screen, then stop")
+    parser.add_argument("--record", type=Path, metavar="FOLDER", help="record every demo on its example, then stop")
+    parser.add_argument(
+        "--replay", type=Path, metavar="FOLDER", help="recordings that step in on stage when a live run stalls"
+    )
+    parser.add_argument(
+        "--patience",
+        type=_read_seconds,
+        default=Options.patience,
+        metavar="SECONDS",
+        help="how long a live run may show nothing on stage before its recording steps in (default: 8)",
+    )
     parser.add_argument("--training", choices=["on", "off"], help="training in the page (default: off on a Space)")
     parser.set_defaults(**_read_environment(environment))
     return Options(**vars(parser.parse_args(arguments)))
@@ -125,6 +153,13 @@ def _read_environment(environment: Mapping[str, str]) -> dict[str, str | bool]:
         if value:
             found[field.name] = value.lower() in ("1", "true", "yes", "on") if field.default is False else value
     return found
+
+
+def _read_seconds(words: str) -> float:
+    seconds = float(words)
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError("from 0 to 3600 seconds")
+    return seconds
 
 
 def _split(ids: str) -> tuple[str, ...]:
@@ -159,10 +194,11 @@ def main() -> None:
         pool = build_pool(options)
         if options.record:
             return hero.record_runs(pool, load_demos(), options.record)
+        page = build_app(options, pool)
     except Problem as problem:
         raise SystemExit(str(problem)) from None
     threading.Thread(target=warm_up, args=(pool, options.warm), daemon=True).start()
-    launch_app(build_app(options, pool), options)
+    launch_app(page, options)
 
 
 if __name__ == "__main__":

@@ -86,12 +86,12 @@ def render(event: Event, inputs: Inputs) -> str:
     if isinstance(event, RunResult):
         return render_result(event, inputs)
     words = draw.draw_text(event) if isinstance(event, PartialText) else draw.draw_progress(event)
-    return lay_out(draw.draw_figure(inputs.picture, label="Your picture"), inputs, words)
+    return lay_out(draw.draw_figure(inputs.picture), inputs, words)
 
 
 def render_result(event: RunResult, inputs: Inputs) -> str:
     boxes = draw.draw_boxes(event.boxes, max(inputs.picture.size))
-    figure = draw.draw_figure(inputs.picture, boxes, label="Your picture")
+    figure = draw.draw_figure(inputs.picture, boxes)
     text = event.text or "(The model ended without a word.)"
     metrics = [
         Metric(

@@ -191,7 +191,7 @@ def draw_words(event: RunResult, inputs: Inputs) -> str:
         inputs.picture,
         draw_cells(event, shown),
         "Click a patch, or move with the arrow keys.",
-        label="Your picture, and on each patch the word that its vector is nearest to",
+        label="The picture, and on each patch the word that its vector is nearest to",
         data=f'data-rows="{event.rows}" data-columns="{event.columns}" data-patch="{event.patch}" tabindex="0"',
     )
     return (
@@ -275,7 +275,7 @@ def draw_answers(event: RunResult, inputs: Inputs) -> str:
         '<div class="pw-scroll"><table class="pw-facts"><thead><tr><th>What is broken</th><th>What it answers</th>'
         f'<th class="pw-figures">moved</th></tr></thead><tbody>{rows}</tbody></table></div>'
         '<p class="pw-explain"><i>Moved</i>: how far the probabilities of the first answer’s tokens shifted (0 % = not '
-        "at all). With the bridge at zero, your picture and a grey one give the same numbers: their largest difference "
+        "at all). With the bridge at zero, the picture and a grey one give the same numbers: their largest difference "
         f"is {event.blind:g}. Whatever the model still says then, it made up.</p></section>"
     )
 

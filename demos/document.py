@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import gradio as gr
 import psutil
@@ -244,7 +244,7 @@ def render(event: Event, inputs: Inputs) -> str:
     if isinstance(event, RunResult):
         return render_result(event, inputs)
     words = draw.draw_text(event) if isinstance(event, PartialText) else draw.draw_progress(event)
-    return lay_out(draw.draw_figure(inputs.picture, label="Your page"), inputs, words)
+    return lay_out(draw.draw_figure(inputs.picture, label="The page"), inputs, words)
 
 
 def render_result(event: RunResult, inputs: Inputs) -> str:
@@ -455,6 +455,11 @@ def open_upload(path: str | None, number: float | None) -> tuple:
     told = f'<p class="pw-explain">Page {wanted} of {pages} is now your picture, in every chapter.</p>'
     first = {} if number else {"value": 1}
     return picture, gr.Number(visible=pages > 1, maximum=pages, **first), told
+
+
+def example() -> dict[str, Any]:
+    page = example_pages()[0]
+    return {"picture": page.draw(), "question": page.question}
 
 
 def build(page: Page) -> None:

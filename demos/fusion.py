@@ -6,7 +6,7 @@ import html
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import gradio as gr
 from pydantic import field_validator
@@ -199,7 +199,7 @@ def read_masks(seen, at: int, text: int) -> Iterator[Mask]:
 def render(event: Event, inputs: Inputs) -> str:
     if not isinstance(event, RunResult):
         return draw.draw_progress(event)
-    figure = draw.draw_figure(inputs.picture, label="Your picture")
+    figure = draw.draw_figure(inputs.picture)
     asked = f'<p class="pw-asked"><b>Asked</b>{html.escape(inputs.question)}</p>'
     cards = "".join(draw_way(way) for way in event.ways)
     return (
@@ -343,6 +343,10 @@ resampled = read(torch.cat([attend(queries, patches, patches) @ bridge, text], 1
 crossed = read(text + gate.tanh() * attend(text, patches @ bridge, patches @ bridge))
 print([row.shape[1] for row in (concatenated, interleaved, resampled, crossed)])
 '''
+
+
+def example() -> dict[str, Any]:
+    return {"question": HOW_MANY}
 
 
 def build(page: Page) -> None:

@@ -8,7 +8,7 @@ import io
 import sys
 import time
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import gradio as gr
 from PIL import Image, ImageDraw
@@ -163,7 +163,7 @@ def render(event: Event, inputs: Inputs) -> str:
     if isinstance(event, RunResult):
         return render_result(event, inputs)
     words = draw.draw_text(event) if isinstance(event, PartialText) else draw.draw_progress(event)
-    return lay_out(draw.draw_figure(inputs.picture, label="Your picture"), ask_again(inputs), words)
+    return lay_out(draw.draw_figure(inputs.picture), ask_again(inputs), words)
 
 
 def render_result(event: RunResult, inputs: Inputs) -> str:
@@ -197,7 +197,7 @@ def lay_out(figure: str, asked: str, words: str) -> str:
 
 def describe_figure(event: RunResult) -> str:
     names = ", ".join(box.label for box in event.boxes)
-    return f"Your picture with boxes around: {names}" if names else "Your picture"
+    return f"The picture with boxes around: {names}" if names else "The picture"
 
 
 def draw_own(region: Box | None, side: float) -> str:
@@ -242,7 +242,7 @@ def draw_found(event: RunResult) -> str:
     head = "<tr><th>Box</th><th>Left, top, right, bottom</th><th>IoU with yours</th></tr>"
     return (
         f'<table class="pw-scores pw-ground-found"><thead>{head}</thead><tbody>{rows}</tbody></table>'
-        '<p class="pw-explain">In pixels of your picture. Draw or move your own box above: the overlap follows at '
+        '<p class="pw-explain">In pixels of the picture. Draw or move your own box above: the overlap follows at '
         "once, without the model.</p>"
     )
 
@@ -347,6 +347,10 @@ const pad = Patchwork.mountPad(element.querySelector('[data-part="pad"]'), {
 def first_name() -> str:
     """The name of a thing in the first drawn example, so that the first run has something to find."""
     return first_scene().things[0].name
+
+
+def example() -> dict[str, Any]:
+    return {"phrase": first_name()}
 
 
 def take_region(event: gr.EventData) -> str:

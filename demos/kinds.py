@@ -79,7 +79,7 @@ def render(event: Event, inputs: Inputs) -> str:
         words = render_result(event)
     else:
         words = draw.draw_text(event) if isinstance(event, PartialText) else draw.draw_progress(event)
-    figure = draw.draw_figure(inputs.picture, label="Your picture")
+    figure = draw.draw_figure(inputs.picture)
     asked = f'<p class="pw-asked"><b>Asked</b>{html.escape(inputs.question)}</p>'
     return f'<div class="pw-result">{figure}<div>{asked}{words}</div></div>'
 

@@ -73,7 +73,7 @@ def render(event: Event, inputs: Inputs) -> str:
     if isinstance(event, RunResult):
         return render_result(event, inputs)
     words = draw.draw_text(event) if isinstance(event, PartialText) else draw.draw_progress(event)
-    figure = draw.draw_figure(inputs.picture, label="Your picture")
+    figure = draw.draw_figure(inputs.picture)
     return f'<div class="pw-result">{figure}<div>{draw_asked(inputs)}{words}</div></div>'
 
 
@@ -119,7 +119,7 @@ def choose_step(trace: Trace) -> int:
 def draw_map(trace: Trace, step: int, inputs: Inputs) -> str:
     if trace.place is None:
         note = "The picture was cut into tiles, so its tokens are no single grid that a map could be drawn on."
-        return draw.draw_figure(inputs.picture, "", note, label="Your picture")
+        return draw.draw_figure(inputs.picture, "", note)
     maps = trace.steps[step].maps
     mean = [sum(values) / len(maps) for values in zip(*maps, strict=True)]
     rows, columns = trace.place.rows, trace.place.columns

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import gradio as gr
 from pydantic import Field
@@ -270,6 +270,11 @@ for step in range(10):
     optimizer.step()
     optimizer.zero_grad()
 '''
+
+
+def example() -> dict[str, Any]:
+    """Short, so that it can be shown again as it went."""
+    return {"seconds": 10}
 
 
 def build(page: Page) -> None:

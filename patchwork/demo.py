@@ -138,7 +138,10 @@ Event = SerializeAsAny[Progress | PartialText | Map | Boxes | Metrics | Result]
 
 
 class Demo(Protocol):
-    """What a module in `demos/` offers. `NEEDS` holds capability names; `run` ends with exactly one `RESULT`."""
+    """What a module in `demos/` offers. `NEEDS` holds capability names; `run` ends with exactly one `RESULT`.
+
+    Where the tray's picture and question do not suit it, `example()` gives the fields of an example of its own.
+    """
 
     NAME: str
     TITLE: str

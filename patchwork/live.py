@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from patchwork.demo import Event, Progress, Result
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run_live(demo: Demo, inputs: Data, pool: Pool, card_id: str) -> Iterator[Event]:
+def run_live(
+    demo: Demo, inputs: Data, pool: Pool, card_id: str, cancel: threading.Event | None = None
+) -> Generator[Event]:
     """Progress while loading, then the demo's events; the last is its `Result`. Raises only `Problem`.
 
-    Closing the iterator stops the run and gives the model back.
+    Closing the iterator stops the run and gives the model back. `cancel` stops the wait for the model at once.
     """
     missing = frozenset(demo.NEEDS) - pool.catalog.get(card_id).capabilities
     if missing:
@@ -28,7 +31,7 @@ def run_live(demo: Demo, inputs: Data, pool: Pool, card_id: str) -> Iterator[Eve
     lease: Lease | None = None
     drop = False
     try:
-        for step in pool.borrow(card_id):
+        for step in pool.borrow(card_id, cancel):
             if isinstance(step, Progress):
                 yield step
             else:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from patchwork.demo import Boxes, Data, Event, Map, Metrics, PartialText, Progress
+from patchwork.demo import Boxes, Data, Event, Map, Metrics, PartialText, Progress, Result
 from patchwork.errors import Problem
 
 if TYPE_CHECKING:
@@ -35,6 +35,15 @@ class Recording(Data):
     recorded: str
     inputs: Any
     moments: tuple[Moment, ...]
+
+    @property
+    def day(self) -> str:
+        """Like "3 Nov 2026". Raises `Problem` where `recorded` is no date."""
+        try:
+            day = datetime.date.fromisoformat(self.recorded[:10])
+        except ValueError:
+            raise Problem("That recording does not say when it was made; choose another one.") from None
+        return f"{day.day} {day:%b %Y}"
 
 
 def record(demo: Demo, inputs: Data, events: Iterable[Event], path: Path, card_id: str) -> Iterator[Event]:
@@ -62,6 +71,24 @@ def load(path: Path, demo: Demo) -> Recording:
     except (OSError, ValueError, KeyError) as error:
         raise Problem(f"{path} is not a recording that this version can play ({type(error).__name__}).") from error
     return raw.model_copy(update={"inputs": inputs, "moments": moments})
+
+
+def load_folder(folder: Path, demos: Mapping[str, Demo]) -> dict[str, Recording]:
+    """By demo: NAME.json, else the first NAME-….json. Raises `Problem` for one that is damaged or broken off."""
+    found: dict[str, Recording] = {}
+    for name, demo in demos.items():
+        paths = [*folder.glob(f"{name}.json"), *sorted(folder.glob(f"{name}-*.json"))]
+        if paths:
+            found[name] = load_whole(paths[0], demo)
+    return found
+
+
+def load_whole(path: Path, demo: Demo) -> Recording:
+    """A recording that says its day and ends with its result. Raises `Problem`."""
+    one = load(path, demo)
+    if not one.day or not one.moments or not isinstance(one.moments[-1].event, Result):
+        raise Problem(f"{path} ends before its result; record it again.")
+    return one
 
 
 def read_event(raw: dict, demo: Demo) -> Event:

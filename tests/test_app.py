@@ -52,7 +52,38 @@ def test_environment_speaks_where_the_command_line_is_silent():
     assert parse_options(["--port", "7002"], environment) == Options(port=7002, offline=True, warm=("a", "b"))
 
 
-@pytest.mark.parametrize("line", ["--port many", "--device abacus", "--budget much", "--unheard-of"])
+def test_how_long_a_room_waits_and_for_which_recordings():
+    options = parse_options(["--replay", "mine"], {"PATCHWORK_PATIENCE": "2.5"})
+    assert (options.replay, options.patience, Options().patience) == (Path("mine"), 2.5, 8.0)
+
+
+def test_the_operators_recordings_come_before_the_shipped_ones(tmp_path):
+    demos = app.load_demos()
+    shipped = app.load_stand_ins(None, demos)
+    assert set(shipped) == {"ask", "attention"}
+    text = (app.hero.RECORDINGS / "ask.json").read_text(encoding="utf-8")
+    (tmp_path / "ask.json").write_text(text.replace('"recorded": "20', '"recorded": "19', 1), encoding="utf-8")
+    found = app.load_stand_ins(tmp_path, demos)
+    assert found["ask"].day.endswith("19" + shipped["ask"].day[-2:]) and set(found) == set(shipped)
+
+
+def test_a_folder_without_recordings_is_refused_at_the_start(tmp_path):
+    with pytest.raises(Problem, match="holds no recording"):
+        app.load_stand_ins(tmp_path, app.load_demos())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--port many",
+        "--device abacus",
+        "--budget much",
+        "--unheard-of",
+        "--patience -1",
+        "--patience nan",
+        "--patience soon",
+    ],
+)
 def test_nonsense_is_refused(line):
     with pytest.raises(SystemExit):
         parse_options(line.split(), {})

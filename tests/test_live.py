@@ -1,5 +1,7 @@
 """A live run: events in order, the lease given back however it ends, every failure one sentence, readers apart."""
 
+import threading
+
 import pytest
 from PIL import Image
 
@@ -52,6 +54,17 @@ def test_leaving_early_stops_the_model_and_gives_it_back(pool, loader):
     assert count_leases(pool) == 1
     events.close()
     assert loader.models[0].stopped and count_leases(pool) == 0
+
+
+def test_cancelling_ends_the_wait_for_a_model_that_is_still_loading(pool, loader):
+    loader.go.clear()
+    cancel = threading.Event()
+    events = run_live(ask, question("why"), pool, "one", cancel)
+    assert isinstance(next(events), Progress)
+    cancel.set()
+    with pytest.raises(Problem, match="Stopped"):
+        list(events)
+    loader.go.set()
 
 
 @pytest.mark.parametrize(

@@ -62,3 +62,34 @@ def test_damaged_recordings_are_refused(damage, tmp_path):
     path.write_text(json.dumps(damage(json.loads(path.read_text()))))
     with pytest.raises(Problem):
         recording.load(path, demo)
+
+
+def save_run(path, name: str = "ask", drop: int = 0) -> None:
+    demo, inputs = CASES[0]
+    list(recording.record(demo, inputs, run_fake(demo, inputs), path, name))
+    saved = json.loads(path.read_text())
+    path.write_text(json.dumps(saved | {"moments": saved["moments"][: len(saved["moments"]) - drop]}))
+
+
+def test_a_folder_is_read_by_demo(tmp_path):
+    for name in ("ask-colour", "ask-shape", "notes"):
+        save_run(tmp_path / f"{name}.json", name)
+    demos = {"ask": ask, "similarity": similarity}
+    assert {name: one.card_id for name, one in recording.load_folder(tmp_path, demos).items()} == {"ask": "ask-colour"}
+    save_run(tmp_path / "ask.json", "exact")
+    assert recording.load_folder(tmp_path, demos)["ask"].card_id == "exact"
+
+
+def test_a_recording_without_its_result_or_day_is_refused_before_anybody_watches(tmp_path):
+    save_run(tmp_path / "ask.json", drop=1)
+    with pytest.raises(Problem, match="ends before its result"):
+        recording.load_folder(tmp_path, {"ask": ask})
+    save_run(tmp_path / "ask.json")
+    (tmp_path / "ask.json").write_text((tmp_path / "ask.json").read_text().replace('"recorded": "20', '"recorded": "x'))
+    with pytest.raises(Problem, match="when it was made"):
+        recording.load_folder(tmp_path, {"ask": ask})
+
+
+def test_the_day_is_written_as_people_write_it():
+    made = recording.Recording(demo="ask", card_id="one", recorded="2026-11-03T09:00:00", inputs={}, moments=())
+    assert made.day == "3 Nov 2026"

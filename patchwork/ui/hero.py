@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +55,8 @@ def build_hero(page: Page, demos: Mapping[str, Demo]) -> None:
     runs = [
         Run(demos[name], one.inputs, one.card_id, list(recording.replay(one, speed=0))) for name, one in loaded.items()
     ]
-    day = date.fromisoformat(next(iter(loaded.values())).recorded[:10])
     with gr.Column(elem_id="pw-hero"):
-        stage = gr.HTML(draw_runs(runs, f"Recorded {day.day} {day:%b %Y}"))
+        stage = gr.HTML(draw_runs(runs, f"Recorded {next(iter(loaded.values())).day}"))
         button = gr.Button("Run it live", variant="primary", elem_classes="pw-run", elem_id="pw-hero-run")
 
     def run_hero() -> Iterator[str]:
@@ -104,15 +102,21 @@ def _draw_latest(run: Run) -> str:
 
 
 def record_runs(pool: Pool, demos: Mapping[str, Demo], folder: Path) -> None:
-    """Run the demos of the first screen on a drawn scene with the bundled models, and write what happened."""
-    picture = load_picture(example_pictures("drawn")[0][1])
-    for name in SHOWN:
-        demo, path = demos[name], folder / f"{name}.json"
-        card_id = find_bundled(demo, pool)
-        inputs = fill_inputs(demo, picture)
-        for _ in recording.record(demo, inputs, run_live(demo, inputs, pool, card_id), path, card_id):
-            pass
-        print(f"Recorded {name} with {card_id} in {path}.")
+    """Run every demo on its example with the bundled models, and write what happened. Raises `Problem` at the end
+    for those that failed."""
+    picture, failed = load_picture(example_pictures("drawn")[0][1]), []
+    for name, demo in demos.items():
+        path = folder / f"{name}.json"
+        try:
+            card_id = find_bundled(demo, pool)
+            inputs = fill_inputs(demo, picture)
+            for _ in recording.record(demo, inputs, run_live(demo, inputs, pool, card_id), path, card_id):
+                pass
+            print(f"Recorded {name} with {card_id} in {path}.")
+        except Problem as problem:
+            failed.append(f"{name} was not recorded: {problem}")
+    if failed:
+        raise Problem("\n".join(failed))
 
 
 def find_bundled(demo: Demo, pool: Pool) -> str:
@@ -123,7 +127,9 @@ def find_bundled(demo: Demo, pool: Pool) -> str:
 
 
 def fill_inputs(demo: Demo, picture: Image.Image) -> Any:
-    """The demo's own defaults; the picture, and the tray's question where the demo takes one."""
+    """The demo's own defaults, with the picture and, where it is asked for, the tray's question; what suits one demo
+    only comes from its `example`."""
     fields = demo.Inputs.model_fields
     values = {name: picture for name, info in fields.items() if info.annotation is Image.Image}
-    return demo.Inputs(**values, **({"question": QUESTION} if "question" in fields else {}))
+    values |= {"question": QUESTION} if "question" in fields else {}
+    return demo.Inputs(**values | (demo.example() if hasattr(demo, "example") else {}))

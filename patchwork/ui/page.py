@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -11,12 +12,14 @@ if TYPE_CHECKING:
     from patchwork.catalog import Catalog
     from patchwork.hardware import Hardware
     from patchwork.pool import Pool
+    from patchwork.recording import Recording
 
 
 @dataclass(frozen=True)
 class Page:
     """`picture` holds a path to the reader's file (read it only through `images.load_picture`). `training`: whether
-    readers may train the bundled model here."""
+    readers may train the bundled model here. `stand_ins`: by demo, what steps in on stage when a live run has shown
+    nothing for `patience` seconds."""
 
     catalog: Catalog
     hardware: Hardware
@@ -25,3 +28,5 @@ class Page:
     question: gr.Textbox
     offline: bool = False
     training: bool = True
+    stand_ins: Mapping[str, Recording] = field(default_factory=dict)
+    patience: float = 8.0

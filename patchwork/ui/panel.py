@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,13 @@ from pydantic import ValidationError
 from patchwork.errors import Problem
 from patchwork.images import load_picture
 from patchwork.live import run_live
+from patchwork.recording import Recording
+from patchwork.stand_in import with_stand_in
 from patchwork.ui import picker, render
 
 if TYPE_CHECKING:
     from patchwork.catalog import Card
-    from patchwork.demo import Data, Demo
+    from patchwork.demo import Data, Demo, Event
     from patchwork.ui.page import Page
 
 IDLE = '<p class="pw-idle">Press Run. The result appears here, with what answered and how long it took.</p>'
@@ -29,6 +32,12 @@ def take_turns(demo: Demo) -> dict[str, Any]:
     """One run at a time on the device, whichever panel it comes from; long work names a queue of its own (`QUEUE`)."""
     return {"concurrency_limit": 1, "concurrency_id": getattr(demo, "QUEUE", "device")}
 
+
+ON_STAGE = """(...values) => {
+  values[4] = document.documentElement.classList.contains('pw-presenting');
+  return values;
+}"""
+"""The fifth value of a run tells whether the page is in presenter mode, which only the browser knows."""
 
 OPACITY = """
 element.addEventListener('input', (event) => {
@@ -94,21 +103,22 @@ def live_panel(
     with gr.Accordion("Show me the code", open=False, elem_classes="pw-code"):
         code = gr.Code(show_code(demo, page, default), language="python", show_label=False, interactive=False)
 
-    def stream(picture: str | None, card_id: str, other_id: str, shown: str, *values: Any) -> Iterator[str]:
+    def stream(
+        picture: str | None, card_id: str, other_id: str, shown: str, on_stage: bool, *values: Any
+    ) -> Iterator[str]:
         before = without_problem(shown)
         try:
             inputs = read_inputs(demo, picture, dict(zip(names, values, strict=True)))
-            for event in run_live(demo, inputs, page.pool, card_id):
-                first = demo.render(event, inputs)
-                yield first
+            first = yield from stream_first(demo, page, inputs, card_id, on_stage)
         except Problem as problem:
             yield render.draw_problem(str(problem)) + before
             return
-        if other_id:
+        if other_id and first:
             yield from stream_beside(demo, page, inputs, other_id, first)
 
-    sources = [page.picture, choice, other, output, *components]
-    event = run.click(stream, sources, output, show_progress="hidden", api_visibility="private", **turns)
+    sources = [page.picture, choice, other, output, gr.Checkbox(visible=False), *components]
+    running = {"show_progress": "hidden", "api_visibility": "private", "js": ON_STAGE, **turns}
+    event = run.click(stream, sources, output, **running)
     stop.click(fn=None, cancels=[event], api_visibility="private")
 
     def fit(card_id: str) -> list[Any]:
@@ -126,13 +136,31 @@ def live_panel(
     publish(demo, page)
     if offer is not None:
         offer.click(lambda: picker.recommend(demo, page).id, None, choice, api_visibility="private", queue=False).then(
-            stream, sources, output, show_progress="hidden", api_visibility="private", **turns
+            stream, sources, output, **running
         )
     if picks is not None and picks[1]:
-        let_pick(output, picks[1]).then(
-            stream, sources, output, show_progress="hidden", api_visibility="private", **turns
-        )
+        let_pick(output, picks[1]).then(stream, sources, output, **running)
     return output
+
+
+def stream_first(demo: Demo, page: Page, inputs: Data, card_id: str, on_stage: bool) -> Generator[str, None, str]:
+    """Every state of the output; returns the last, or nothing where a recording stepped in: it answers other inputs."""
+    mark = shown = ""
+    for step in follow(demo, page, inputs, card_id, on_stage):
+        if isinstance(step, Recording):
+            mark, inputs = render.draw_stand_in(step), step.inputs
+            continue
+        shown = mark + demo.render(step, inputs)
+        yield shown
+    return "" if mark else shown
+
+
+def follow(demo: Demo, page: Page, inputs: Data, card_id: str, on_stage: bool) -> Iterator[Event | Recording]:
+    """The live run; on stage, where there is a recording, never longer without a sign of life than the page allows."""
+    given_up = threading.Event()
+    live = run_live(demo, inputs, page.pool, card_id, given_up)
+    recorded = page.stand_ins.get(demo.NAME) if on_stage else None
+    return with_stand_in(live, recorded, page.patience, given_up) if recorded else live
 
 
 def stream_beside(demo: Demo, page: Page, inputs: Data, card_id: str, first: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from patchwork.demo import Answerer, Box, Map, Metric, PartialText, Progress
 from patchwork.images import bound
+from patchwork.recording import Recording
 
 RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 """Five stops of viridis, which grows evenly in lightness and reads the same to colour-blind eyes
@@ -18,6 +19,7 @@ RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37
 
 BOX_COLOURS = ("var(--pw-visual)", "var(--pw-text)", "var(--pw-output)", "var(--pw-frozen)", "var(--pw-wrong)")
 SHOWN_SIDE = 640
+THUMBNAIL_SIDE = 176
 
 
 def draw_progress(event: Progress) -> str:
@@ -173,6 +175,22 @@ def draw_answerer(who: Answerer) -> str:
 
 def draw_pair(left: str, right: str) -> str:
     return f'<div class="pw-pair"><div>{left}</div><div>{right}</div></div>'
+
+
+def draw_stand_in(recorded: Recording) -> str:
+    """Above a recorded result: when and with what it was made, why it is here, and what it answers instead."""
+    picture, question = (getattr(recorded.inputs, name, None) for name in ("picture", "question"))
+    shown = (
+        f'<img src="{encode_picture(bound(picture, THUMBNAIL_SIDE))}" alt="The recorded picture">' if picture else ""
+    )
+    its_own = "picture and " * bool(picture) + ("question" if question else "settings")
+    asked = f": “{html.escape(question)}”" if question else "."
+    return (
+        f'<aside class="pw-stand-in" role="status">{shown}<div>'
+        f"<p><b>Recorded</b> on {recorded.day} with {html.escape(recorded.moments[-1].event.answered_by.title)}, and "
+        "shown because the live run took too long.</p>"
+        f"<p>It answers its own {its_own}, not yours{asked}</p></div></aside>"
+    )
 
 
 def draw_problem(message: str) -> str:

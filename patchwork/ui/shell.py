@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -27,12 +27,12 @@ _MARK = (
 )
 
 
-def build_shell(pool: Pool, demos: Mapping[str, Demo], offline: bool, training: bool = True) -> None:
-    """Lay out the whole page in the current `gr.Blocks`."""
-    gr.HTML(_draw_header(pool.hardware, offline), elem_id="pw-header")
+def build_shell(pool: Pool, demos: Mapping[str, Demo], **settings: Any) -> None:
+    """Lay out the whole page in the current `gr.Blocks`; `settings` are those of `Page`."""
+    gr.HTML(_draw_header(pool.hardware, settings.get("offline", False)), elem_id="pw-header")
     with gr.Row(elem_id="pw-stage"):
         picture, question = tray.build_tray()
-        page = Page(pool.catalog, pool.hardware, pool, picture, question, offline, training)
+        page = Page(pool.catalog, pool.hardware, pool, picture, question, **settings)
         with gr.Column(elem_id="pw-main", min_width=0):
             tabs = chapter.build_tabs(page, demos)
     presenter.build_presenter()

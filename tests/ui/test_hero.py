@@ -8,6 +8,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from demos import ask, ground, train
 from patchwork.demo import Data, PartialText, Picture
 from patchwork.errors import Problem
 from patchwork.ui import hero
@@ -63,6 +64,28 @@ def test_recording_fills_the_picture_and_the_question():
     assert inputs.scene is scene
     assert inputs.question.endswith("?")
     assert inputs.layer == -1
+
+
+def test_a_demo_with_an_example_of_its_own_is_recorded_on_it():
+    demo = SimpleNamespace(Inputs=Inputs, example=lambda: {"question": "How many?", "layer": 3})
+    inputs = hero.fill_inputs(demo, Image.new("RGB", (8, 8)))
+    assert (inputs.question, inputs.layer) == ("How many?", 3)
+
+
+def test_every_demo_is_recorded_and_one_that_fails_stops_no_other(monkeypatch, tmp_path):
+    def run_live(demo, inputs, pool, card_id):
+        if demo is ground:
+            raise Problem("There is no box.")
+        yield PartialText(text=f"{demo.NAME} by {card_id}")
+
+    monkeypatch.setattr(hero, "run_live", run_live)
+    demos = {"ask": ask, "ground": ground, "train": train}
+    cards = [SimpleNamespace(id="tiny", bundled=True)]
+    pool = SimpleNamespace(catalog=SimpleNamespace(offering=lambda needs: cards))
+    with pytest.raises(Problem, match=r"ground was not recorded: There is no box\.$"):
+        hero.record_runs(pool, demos, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ask.json", "train.json"]
+    assert "train by tiny" in (tmp_path / "train.json").read_text(encoding="utf-8")
 
 
 def test_recording_uses_a_bundled_model_or_says_that_there_is_none():

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from patchwork.demo import Event, Progress, Result
 from patchwork.errors import Problem
 from patchwork.pool import is_out_of_memory
+from patchwork.stand_in import with_stand_in
 
 if TYPE_CHECKING:
     from patchwork.demo import Data, Demo
     from patchwork.pool import Lease, Pool
+    from patchwork.recording import Recording
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,14 @@ def run_live(
             lease.release()
         if drop:
             pool.drop(card_id)  # so that the next, smaller try has its memory
+
+
+def run_on_stage(
+    demo: Demo, inputs: Data, pool: Pool, card_id: str, recorded: Recording, patience: float
+) -> Iterator[Event | Recording]:
+    """`run_live`, or `recorded` and what it holds where the run has shown only progress for `patience` seconds."""
+    given_up = threading.Event()
+    return with_stand_in(run_live(demo, inputs, pool, card_id, given_up), recorded, patience, given_up)
 
 
 def watch(events: Iterator[Event], demo: Demo) -> Iterator[Event]:

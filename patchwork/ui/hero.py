@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ from PIL import Image
 from patchwork import recording
 from patchwork.errors import Problem
 from patchwork.images import example_pictures, load_picture
-from patchwork.live import run_live
-from patchwork.ui.page import Page
+from patchwork.live import run_live, run_on_stage
+from patchwork.recording import Recording
+from patchwork.ui.page import ON_STAGE, Page
 from patchwork.ui.tray import QUESTION
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Run:
     inputs: Any
     card_id: str
     events: list[Event] = field(default_factory=list)
+    recorded: Recording | None = None
 
 
 def build_hero(page: Page, demos: Mapping[str, Demo]) -> None:
@@ -53,19 +55,21 @@ def build_hero(page: Page, demos: Mapping[str, Demo]) -> None:
     if not loaded:
         return
     runs = [
-        Run(demos[name], one.inputs, one.card_id, list(recording.replay(one, speed=0))) for name, one in loaded.items()
+        Run(demos[name], one.inputs, one.card_id, list(recording.replay(one, speed=0)), one)
+        for name, one in loaded.items()
     ]
     with gr.Column(elem_id="pw-hero"):
         stage = gr.HTML(draw_runs(runs, f"Recorded {next(iter(loaded.values())).day}"))
         button = gr.Button("Run it live", variant="primary", elem_classes="pw-run", elem_id="pw-hero-run")
 
-    def run_hero() -> Iterator[str]:
-        yield from run_again(runs, page.pool)
+    def run_hero(on_stage: bool) -> Iterator[str]:
+        yield from run_again(runs, page.pool, page.patience if on_stage else None)
 
     button.click(
         run_hero,
-        None,
+        gr.Checkbox(visible=False),
         stage,
+        js=ON_STAGE,
         concurrency_limit=1,
         concurrency_id="device",
         show_progress="hidden",
@@ -78,17 +82,29 @@ def find_recordings() -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
-def run_again(runs: list[Run], pool: Pool) -> Iterator[str]:
-    """The same inputs through the running model; every state of the stage, as HTML."""
-    fresh = [Run(run.demo, run.inputs, run.card_id) for run in runs]
+def run_again(runs: list[Run], pool: Pool, patience: float | None = None) -> Iterator[str]:
+    """The same inputs through the running model; every state of the stage, as HTML.
+
+    With `patience`, a run that shows nothing for so many seconds brings the recorded ones back.
+    """
+    fresh = [replace(run, events=[]) for run in runs]
     try:
         for run in fresh:
-            for event in run_live(run.demo, run.inputs, pool, run.card_id):
-                run.events.append(event)
+            for step in follow(run, pool, patience):
+                if isinstance(step, Recording):
+                    yield draw_runs(runs, f"Recorded {step.day}, and shown because the live run took too long")
+                    return
+                run.events.append(step)
                 yield draw_runs(fresh, "Running now")
     except Problem as problem:
         raise gr.Error(html.escape(str(problem)), print_exception=False) from problem
     yield draw_runs(fresh, "Live, just now")
+
+
+def follow(run: Run, pool: Pool, patience: float | None) -> Iterator[Event | Recording]:
+    if patience is None or run.recorded is None:
+        return run_live(run.demo, run.inputs, pool, run.card_id)
+    return run_on_stage(run.demo, run.inputs, pool, run.card_id, run.recorded, patience)
 
 
 def draw_runs(runs: list[Run], mark: str) -> str:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from patchwork.pool import Pool
     from patchwork.recording import Recording
 
+ON_STAGE = """(_, ...values) => [document.documentElement.classList.contains('pw-presenting'), ...values]"""
+"""For an event whose first input is a hidden checkbox: whether presenter mode is on, which only the browser knows."""
+
 
 @dataclass(frozen=True)
 class Page:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import inspect
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,10 @@ from pydantic import ValidationError
 
 from patchwork.errors import Problem
 from patchwork.images import load_picture
-from patchwork.live import run_live
+from patchwork.live import run_live, run_on_stage
 from patchwork.recording import Recording
-from patchwork.stand_in import with_stand_in
 from patchwork.ui import picker, render
+from patchwork.ui.page import ON_STAGE
 
 if TYPE_CHECKING:
     from patchwork.catalog import Card
@@ -32,12 +31,6 @@ def take_turns(demo: Demo) -> dict[str, Any]:
     """One run at a time on the device, whichever panel it comes from; long work names a queue of its own (`QUEUE`)."""
     return {"concurrency_limit": 1, "concurrency_id": getattr(demo, "QUEUE", "device")}
 
-
-ON_STAGE = """(...values) => {
-  values[4] = document.documentElement.classList.contains('pw-presenting');
-  return values;
-}"""
-"""The fifth value of a run tells whether the page is in presenter mode, which only the browser knows."""
 
 OPACITY = """
 element.addEventListener('input', (event) => {
@@ -104,7 +97,7 @@ def live_panel(
         code = gr.Code(show_code(demo, page, default), language="python", show_label=False, interactive=False)
 
     def stream(
-        picture: str | None, card_id: str, other_id: str, shown: str, on_stage: bool, *values: Any
+        on_stage: bool, picture: str | None, card_id: str, other_id: str, shown: str, *values: Any
     ) -> Iterator[str]:
         before = without_problem(shown)
         try:
@@ -116,7 +109,7 @@ def live_panel(
         if other_id and first:
             yield from stream_beside(demo, page, inputs, other_id, first)
 
-    sources = [page.picture, choice, other, output, gr.Checkbox(visible=False), *components]
+    sources = [gr.Checkbox(visible=False), page.picture, choice, other, output, *components]
     running = {"show_progress": "hidden", "api_visibility": "private", "js": ON_STAGE, **turns}
     event = run.click(stream, sources, output, **running)
     stop.click(fn=None, cancels=[event], api_visibility="private")
@@ -157,10 +150,10 @@ def stream_first(demo: Demo, page: Page, inputs: Data, card_id: str, on_stage: b
 
 def follow(demo: Demo, page: Page, inputs: Data, card_id: str, on_stage: bool) -> Iterator[Event | Recording]:
     """The live run; on stage, where there is a recording, never longer without a sign of life than the page allows."""
-    given_up = threading.Event()
-    live = run_live(demo, inputs, page.pool, card_id, given_up)
     recorded = page.stand_ins.get(demo.NAME) if on_stage else None
-    return with_stand_in(live, recorded, page.patience, given_up) if recorded else live
+    if recorded is None:
+        return run_live(demo, inputs, page.pool, card_id)
+    return run_on_stage(demo, inputs, page.pool, card_id, recorded, page.patience)
 
 
 def stream_beside(demo: Demo, page: Page, inputs: Data, card_id: str, first: str) -> Iterator[str]:

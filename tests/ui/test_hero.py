@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -11,6 +12,7 @@ from PIL import Image
 from demos import ask, ground, train
 from patchwork.demo import Data, PartialText, Picture
 from patchwork.errors import Problem
+from patchwork.recording import Recording
 from patchwork.ui import hero
 
 
@@ -44,6 +46,22 @@ def test_live_run_grows_and_is_then_marked_live(monkeypatch):
     assert "Why?: blue" in states[-1] and "Live" in states[-1]
     assert all("Recorded" not in state for state in states)
     assert [event.text for event in recorded.events] == ["red"]
+
+
+def test_on_stage_the_recorded_runs_come_back_when_the_live_one_stalls(monkeypatch):
+    made = Recording(demo="ask", card_id="tiny", recorded="2026-11-03", inputs=None, moments=())
+    asked = []
+
+    def run_on_stage(demo, inputs, pool, card_id, recorded, patience):
+        asked.append(patience)
+        yield from (PartialText(text="bl"), recorded, PartialText(text="replayed"))
+
+    monkeypatch.setattr(hero, "run_on_stage", run_on_stage)
+    runs = [replace(make_run("red"), recorded=made), replace(make_run("yes"), recorded=made)]
+    states = list(hero.run_again(runs, pool=None, patience=5.0))
+    assert len(states) == 2 and "bl</b>" in states[0] and asked == [5.0]
+    assert "Why?: red" in states[1] and "Why?: yes" in states[1]
+    assert "Recorded 3 Nov 2026, and shown because the live run took too long" in states[1]
 
 
 def test_failed_run_tells_the_reader(monkeypatch):

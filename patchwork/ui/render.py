@@ -183,13 +183,13 @@ def draw_stand_in(recorded: Recording) -> str:
     shown = (
         f'<img src="{encode_picture(bound(picture, THUMBNAIL_SIDE))}" alt="The recorded picture">' if picture else ""
     )
-    its_own = "picture and " * bool(picture) + ("question" if question else "settings")
-    asked = f": “{html.escape(question)}”" if question else "."
+    its_own = ("answers its own " if question else "ran with its own ") + "picture and " * bool(picture)
+    rest = f"question, not yours: “{html.escape(question)}”" if question else "settings, not yours."
     return (
         f'<aside class="pw-stand-in" role="status">{shown}<div>'
         f"<p><b>Recorded</b> on {recorded.day} with {html.escape(recorded.moments[-1].event.answered_by.title)}, and "
         "shown because the live run took too long.</p>"
-        f"<p>It answers its own {its_own}, not yours{asked}</p></div></aside>"
+        f"<p>It {its_own}{rest}</p></div></aside>"
     )
 
 

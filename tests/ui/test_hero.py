@@ -9,6 +9,7 @@ import gradio as gr
 import pytest
 from PIL import Image
 
+from app import load_demos
 from demos import ask, ground, train
 from patchwork.demo import Data, PartialText, Picture
 from patchwork.errors import Problem
@@ -112,3 +113,12 @@ def test_recording_uses_a_bundled_model_or_says_that_there_is_none():
     assert hero.find_bundled(SimpleNamespace(NEEDS={"chat", "attention"}, TITLE="Ask"), pool) == "tiny"
     with pytest.raises(Problem, match="Ask"):
         hero.find_bundled(SimpleNamespace(NEEDS={"chat"}, TITLE="Ask"), pool)
+
+
+def test_every_demo_has_an_example_that_gives_its_model_something_to_do():
+    scene = Image.new("RGB", (8, 8))
+    examples = {name: hero.fill_inputs(demo, scene) for name, demo in load_demos().items()}
+    assert examples["ground"].phrase and examples["train"].seconds < 60
+    assert examples["document"].picture is not scene and examples["document"].question.startswith("what is the ")
+    assert examples["fusion"].question == "how many things are there?"
+    assert all(one.picture is scene for name, one in examples.items() if name not in ("document", "train"))

@@ -99,7 +99,7 @@ def test_the_mark_says_when_with_what_why_and_whose_question():
 
 def test_a_mark_without_picture_and_question_speaks_of_settings():
     mark = render.draw_stand_in(make_recording(ITS_OWN).model_copy(update={"inputs": SimpleNamespace(seconds=5)}))
-    assert "its own settings, not yours." in mark and "<img" not in mark
+    assert "It ran with its own settings, not yours." in mark and "<img" not in mark
 
 
 @pytest.mark.parametrize(("on_stage", "recorded"), [(False, True), (True, False)])

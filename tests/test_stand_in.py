@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 
@@ -11,7 +12,7 @@ from patchwork import recording
 from patchwork.demo import PartialText, Progress
 from patchwork.errors import Problem
 from patchwork.recording import Moment, Recording
-from patchwork.stand_in import LONGEST, play, with_stand_in
+from patchwork.stand_in import END, LONGEST, pass_on, play, with_stand_in
 
 PATIENCE = 0.3
 LONG = 30.0  # seconds: more patience than any of these runs takes
@@ -48,7 +49,8 @@ class Script:
 
 
 def follow(script: Script, patience: float = PATIENCE, given_up: threading.Event | None = None):
-    return with_stand_in(script.run(), RECORDED, patience, given_up or threading.Event())
+    script.running = script.run()  # kept, so that only a call of `close` can close it
+    return with_stand_in(script.running, RECORDED, patience, given_up or threading.Event())
 
 
 def texts(steps) -> list[str]:
@@ -95,6 +97,13 @@ def test_progress_is_no_sign_of_life():
     steps = texts(with_stand_in(endless_progress(closed), RECORDED, PATIENCE, threading.Event()))
     assert steps[0] == "…" and [step for step in steps if step != "…"] == REPLAYED
     assert time.monotonic() - start < LONG and closed.wait(5)
+
+
+def test_progress_that_came_too_late_counts_for_nothing():
+    arrived: queue.SimpleQueue = queue.SimpleQueue()
+    for event in (WAIT, TEXT, END):
+        arrived.put((time.monotonic() + LONG, event))
+    assert list(pass_on(arrived, PATIENCE)) == []
 
 
 def test_a_slow_reader_is_not_a_slow_run():

@@ -102,6 +102,7 @@ def build_theme() -> gr.themes.Base:
         block_shadow="none",
         block_label_shadow="none",
         block_radius="var(--pw-radius)",
+        input_border_width="1px",
         input_radius="var(--pw-radius-small)",
         button_large_radius="var(--pw-radius-small)",
         button_medium_radius="var(--pw-radius-small)",

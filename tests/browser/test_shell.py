@@ -94,6 +94,34 @@ def test_no_sideways_scroll_on_a_phone(phone, open_chapter, chapter):
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_long_names_of_programs_break_on_a_phone(phone, open_chapter):
+    open_chapter(phone, "documents")
+    code = phone.locator("code", has_text="patchwork bench --only documents")
+    expect(code).to_be_attached()
+    box = code.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+
+
+def test_the_chosen_tab_stays_in_view_when_a_phone_is_turned(phone, open_chapter):
+    open_chapter(phone, "grounding")
+    tab = phone.get_by_role("tab", selected=True)
+    for width, height in ((844, 390), (390, 844)):
+        phone.set_viewport_size({"width": width, "height": height})
+        expect(tab).to_be_in_viewport(ratio=1)
+
+
+def test_fields_and_lists_have_an_edge_that_is_seen(page, open_chapter):
+    open_chapter(page, "encoders")
+    read_edge = (
+        "field => { const {borderWidth, borderColor} = getComputedStyle(field); return [borderWidth, borderColor]; }"
+    )
+    seen = [
+        page.get_by_label("Text for relevance").evaluate(read_edge),
+        page.locator("#pw-attention-card .wrap:has(> .wrap-inner)").evaluate(read_edge),
+    ]
+    assert seen == [["1px", "rgb(143, 134, 118)"]] * 2
+
+
 @pytest.mark.parametrize("width", [600, 1024, 1100, 1920])
 def test_no_sideways_scroll_at_other_widths(page, open_chapter, width):
     page.set_viewport_size({"width": width, "height": 900})

@@ -87,7 +87,7 @@ document.addEventListener("click", (event) => {
     if (event.target.closest?.(".pw-present-button")) setPresenting(true);
   });
 
-  // However a chapter was opened: its tab comes into view on a phone, its title into the bar.
+  // However a chapter was opened, and however the phone is turned: its tab comes into view, its title into the bar.
   const showCurrent = () => {
     const tab = tabs()[currentTab()];
     if (!tab) return;
@@ -98,6 +98,8 @@ document.addEventListener("click", (event) => {
   new MutationObserver(showCurrent).observe(document, {
     subtree: true, childList: false, attributes: true, attributeFilter: ["aria-selected"],
   });
+
+  window.addEventListener("resize", showCurrent);
 
   setInterval(() => {
     const clock = document.querySelector(".pw-clock");

@@ -102,14 +102,6 @@ def test_long_names_of_programs_break_on_a_phone(phone, open_chapter):
     assert box["x"] >= 0 and box["x"] + box["width"] <= 390
 
 
-def test_the_chosen_tab_stays_in_view_when_a_phone_is_turned(phone, open_chapter):
-    open_chapter(phone, "grounding")
-    tab = phone.get_by_role("tab", selected=True)
-    for width, height in ((844, 390), (390, 844)):
-        phone.set_viewport_size({"width": width, "height": height})
-        expect(tab).to_be_in_viewport(ratio=1)
-
-
 def test_fields_and_lists_have_an_edge_that_is_seen(page, open_chapter):
     open_chapter(page, "encoders")
     read_edge = (
@@ -191,6 +183,23 @@ def test_presenter_keys(page, open_chapter):
     expect(page.locator(".pw-where span:visible")).to_have_text("9 · Frontier VLMs")
     page.keyboard.press("ArrowLeft")
     expect(visible_title(page)).to_have_text("Document understanding")
+    page.keyboard.press("Escape")
+    expect(page.locator("#pw-tray")).to_be_visible()
+
+
+def test_presenter_keys_work_from_a_slider_and_a_choice_but_its_arrows_are_its_own(page, open_chapter):
+    open_chapter(page, "documents")
+    page.keyboard.press("p")
+    tiles = page.get_by_role("slider", name="At most so many tiles").first
+    tiles.focus()
+    before = tiles.input_value()
+    page.keyboard.press("ArrowLeft")
+    expect(tiles).not_to_have_value(before)
+    expect(visible_title(page)).to_have_text("Document understanding")
+    page.keyboard.press("7")
+    expect(visible_title(page)).to_have_text("Grounding and spatial understanding")
+    page.keyboard.press("8")
+    page.get_by_role("checkbox", name="Read only the tiles that matter").focus()
     page.keyboard.press("Escape")
     expect(page.locator("#pw-tray")).to_be_visible()
 

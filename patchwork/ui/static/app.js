@@ -48,10 +48,12 @@ document.addEventListener("click", (event) => {
     button.click();
   };
 
-  // Keys that a field, a slider or a simulation uses are theirs.
+  // Keys that a field or a simulation uses are theirs; of those on a slider or a choice only the arrows.
+  const TYPED = "input:not([type=checkbox], [type=radio], [type=range]), textarea, select, [contenteditable=true], [data-keys]";
+  const STEPPED = "[type=radio], [type=range], [role=slider]";
   const isTaken = (event) =>
     event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey ||
-    event.target.closest?.("input, textarea, select, [contenteditable=true], [role=slider], [data-keys]");
+    event.target.closest?.(event.key.startsWith("Arrow") ? `${TYPED}, ${STEPPED}` : TYPED);
 
   const ACTIONS = {
     ArrowRight: () => openChapter(Math.min(currentTab() + 1, tabs().length - 1)),
@@ -87,7 +89,7 @@ document.addEventListener("click", (event) => {
     if (event.target.closest?.(".pw-present-button")) setPresenting(true);
   });
 
-  // However a chapter was opened, and however the phone is turned: its tab comes into view, its title into the bar.
+  // However a chapter was opened: its tab comes into view on a phone, its title into the bar.
   const showCurrent = () => {
     const tab = tabs()[currentTab()];
     if (!tab) return;
@@ -98,8 +100,6 @@ document.addEventListener("click", (event) => {
   new MutationObserver(showCurrent).observe(document, {
     subtree: true, childList: false, attributes: true, attributeFilter: ["aria-selected"],
   });
-
-  window.addEventListener("resize", showCurrent);
 
   setInterval(() => {
     const clock = document.querySelector(".pw-clock");

@@ -148,7 +148,7 @@ def evaluate(weights: Path = WEIGHTS, scenes: int = 1000, seed: int = 0) -> list
     fresh = [invent_scene(FRESH + 1000 + i) for i in range(scenes)]
     unseen = [invent_scene(FRESH + 500_000 + i, held_out=True) for i in range(scenes // 2)]
     reader = Reader(weights / "llava")
-    figures = [evaluate_captions(weights / "clip", fresh, rng), evaluate_claims(reader, fresh, rng)]
+    figures = [evaluate_captions(weights / "clip", fresh, rng), evaluate_claims(reader, fresh[: scenes // 2], rng)]
     figures += evaluate_questions(reader, collect(fresh, [*TYPES, "describe"], each, rng))
     figures += evaluate_questions_elsewhere(reader, fresh, unseen, each // 3, rng)
     figures += evaluate_pages(reader, 6 * scenes // 10, rng)

@@ -27,11 +27,11 @@ def cache_pages(model, pages: PageStore) -> FeatureCache:
 
 def choose_pages(pages: PageStore, rng: random.Random) -> list[tuple[int, list[int]]]:
     """(seed, cards whose tiles are there) of a batch: all with the same number of views."""
-    tiles = rng.choices(list(SHARES), SHARES.values())[0]
+    tiles, first = rng.choices(list(SHARES), SHARES.values())[0], rng.randrange(pages.ready)
     if tiles == CARDS:
-        tiles = int(pages.views[rng.randrange(pages.ready)]) - 1
+        tiles = int(pages.views[first]) - 1
     seeds = [rng.randrange(pages.ready) for _ in range(8 * max(2, PATCHES // (64 * (1 + tiles))))]
-    kept = [seed for seed in seeds if pages.views[seed] - 1 == tiles or tiles <= 3]
+    kept = [first, *(seed for seed in seeds if pages.views[seed] - 1 == tiles or tiles <= 3)]
     chosen = kept[: max(2, PATCHES // (64 * (1 + tiles)))]
     return [(seed, sorted(rng.sample(range(int(pages.views[seed]) - 1), tiles))) for seed in chosen]
 

@@ -21,17 +21,18 @@ from patchwork.tiny.tokenizer import wrap_tokenizer
 from patchwork.tiny.world import Scene, invent_scene
 
 OUTSIDERS = 3000  # pictures that are no drawn scene, one in each batch
-QUESTIONS = 11  # on each picture in stage 2
+QUESTIONS, DESCRIBED = 8, 0.85
+"""In stage 2: on each picture, and in how many of them one question asks for a description."""
 GATE = 0.8
 """Scenes get one object more when this share of answers begins right."""
 
 
 def choose_turns(scene: Scene, rng: random.Random, stage: int) -> list[Turn]:
-    """Stage 1 sees captions only; stage 2 every type, worded freely, the caption in half of the pictures."""
+    """Stage 1 sees captions only; stage 2 every type, worded freely, the caption in most of the pictures."""
     if stage == 1:
         return [make_turn("describe", scene, rng)]
     turns = make_turns(scene, rng, QUESTIONS + 1, noisy=True)
-    return turns[:-1] if rng.random() < 0.5 else turns[1:]
+    return turns[:-1] if rng.random() < DESCRIBED else turns[1:]
 
 
 def refuse(rng: random.Random, stage: int) -> list[Turn]:

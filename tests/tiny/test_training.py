@@ -2,6 +2,7 @@
 
 import random
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -243,6 +244,17 @@ def test_the_answer_looks_at_the_printed_line_where_its_tile_is_there(tokenizer,
             continue
         line = [line.field for line in page.entries[3].lines].index(field)
         assert set(looked.tolist()) == {128 + patch for patch in np.nonzero(store.owners[1, 4] == 1 + line)[0]}
+
+
+def test_a_batch_of_pages_is_never_empty_and_all_of_one_size():
+    """Also where hardly any page has as many tiles as the one that was drawn first."""
+    views, rng = np.array([13, *[7] * 300]), random.Random(0)
+    pages, sizes = SimpleNamespace(views=views, ready=len(views)), set()
+    for _ in range(6000):
+        chosen = page_examples.choose_pages(pages, rng)
+        assert len({len(cards) for _, cards in chosen}) == 1
+        sizes.add(len(chosen[0][1]))
+    assert sizes == {0, 1, 2, 3, 6, 12}
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):

@@ -52,10 +52,12 @@ def run_live(
             pool.drop(card_id)  # so that the next, smaller try has its memory
 
 
-def run_on_stage(
-    demo: Demo, inputs: Data, pool: Pool, card_id: str, recorded: Recording, patience: float
+def run_or_replay(
+    demo: Demo, inputs: Data, pool: Pool, card_id: str, recorded: Recording | None, patience: float
 ) -> Iterator[Event | Recording]:
-    """`run_live`, or `recorded` and what it holds where the run has shown only progress for `patience` seconds."""
+    """`run_live`, or `recorded`, if given, and what it holds where only progress was shown for `patience` seconds."""
+    if recorded is None:
+        return run_live(demo, inputs, pool, card_id)
     given_up = threading.Event()
     return with_stand_in(run_live(demo, inputs, pool, card_id, given_up), recorded, patience, given_up)
 

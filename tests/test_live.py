@@ -13,16 +13,6 @@ from patchwork.pool import Pool
 from tests.fakes import MACHINE, Loader, make_catalog
 
 
-@pytest.fixture
-def loader() -> Loader:
-    return Loader()
-
-
-@pytest.fixture
-def pool(loader) -> Pool:
-    return Pool(make_catalog("one"), MACHINE, budget_bytes=10**9, load=loader)
-
-
 def question(words: str) -> ask.Inputs:
     return ask.Inputs(picture=Image.new("RGB", (8, 8)), question=words)
 

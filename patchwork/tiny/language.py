@@ -245,13 +245,14 @@ def pointing_loss(attentions, targets: torch.Tensor, before: torch.Tensor) -> tu
     and the second goes on from there; asked for the next one too, the first layer had to guess, and objects were named
     twice or left out.
     """
-    shares, prefix = [], MARKS + targets.shape[-1]
-    going_on = before.any(-1)
-    asked = [(layer, head, targets[head % 2]) for layer, head in POINTING_HEADS]
-    for layer, head, wanted in asked + [(*place, before) for place in PREVIOUS_HEADS]:
-        looked = (attentions[layer][:, head, prefix:, MARKS:prefix].float() * wanted).sum(-1)
-        guessed = going_on if (layer, head) in POINTING_HEADS[:2] else torch.zeros_like(going_on)
-        shares.append(looked[wanted.any(-1) & ~guessed])
+    prefix, goes_on = MARKS + targets.shape[-1], before.any(-1, keepdim=True)
+    first = PREVIOUS_HEADS[0][0]
+    wanted = {(layer, head): targets[head % 2] & ~(goes_on & (layer == first)) for layer, head in POINTING_HEADS}
+    wanted |= {place: before for place in PREVIOUS_HEADS}
+    shares = []
+    for (layer, head), patches in wanted.items():
+        looked = (attentions[layer][:, head, prefix:, MARKS:prefix].float() * patches).sum(-1)
+        shares.append(looked[patches.any(-1)])
     return measure_shares(shares)
 
 

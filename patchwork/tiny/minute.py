@@ -24,7 +24,7 @@ from transformers import LlavaForConditionalGeneration
 
 from patchwork.tiny import FRESH
 from patchwork.tiny.data import find_owners
-from patchwork.tiny.language import POINTING_HEADS, PREFIX, encode_pictures, pack, run_packed
+from patchwork.tiny.language import PREFIX, encode_pictures, pack, pointing_loss, run_packed
 from patchwork.tiny.questions import Turn, make_turn, make_turns
 from patchwork.tiny.world import Scene, invent_scene
 
@@ -229,7 +229,8 @@ def take_step(model, tokenizer, scenes: Scenes, rng: random.Random, stage: int, 
     hidden, attentions = run_packed(model, patches, packed)
     loss = answer_loss(model, hidden, packed.labels).mean()
     optimizer.zero_grad()
-    (loss + 0.5 * looking_loss(attentions, packed.targets)).backward()
+    looking, _ = pointing_loss(attentions, packed.targets, packed.before)
+    (loss + 0.5 * looking).backward()
     nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
     optimizer.step()
     return loss.item(), int((packed.segments >= 0).sum()) + BATCH * PREFIX
@@ -244,20 +245,6 @@ def answer_loss(model, hidden: torch.Tensor, labels: torch.Tensor) -> torch.Tens
     """Cross-entropy of each answer token [n]; the questions' tokens carry none."""
     kept = labels != -100
     return F.cross_entropy(model.lm_head(hidden[kept]).float(), labels[kept], reduction="none")
-
-
-def looking_loss(attentions, targets: torch.Tensor) -> torch.Tensor:
-    """−log of the attention that the recipe's pointing heads put on the object spoken of.
-
-    `targets`: bool [B, T, patches], or one of these for each head of a layer [heads, B, T, patches].
-    """
-    sides = targets.reshape(-1, *targets.shape[-3:])
-    shares = []
-    for layer, head in POINTING_HEADS:
-        wanted = sides[head % len(sides)]
-        shares.append((attentions[layer][:, head, PREFIX:, 2:PREFIX] * wanted).sum(-1)[wanted.any(-1)])
-    joined = torch.cat(shares)
-    return -(joined + 1e-5).log().mean() if len(joined) else joined.sum()
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float, step: int, share: float) -> None:

@@ -47,7 +47,9 @@ class Muon(torch.optim.Optimizer):
                     self.step_one(matrix, **{name: value for name, value in group.items() if name != "params"})
 
     def step_one(self, matrix: torch.Tensor, lr: float, weight_decay: float, momentum: float) -> None:
-        buffer = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
+        if not self.state[matrix]:
+            self.state[matrix]["momentum_buffer"] = torch.zeros_like(matrix)
+        buffer = self.state[matrix]["momentum_buffer"]
         buffer.lerp_(matrix.grad, 1 - momentum)
         update = matrix.grad.lerp(buffer, momentum)
         half = torch.bfloat16 if is_half_fast(matrix.device.type) else matrix.dtype

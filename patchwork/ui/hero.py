@@ -17,7 +17,7 @@ from PIL import Image
 from patchwork import recording
 from patchwork.errors import Problem
 from patchwork.images import example_pictures, load_picture
-from patchwork.live import run_live, run_on_stage
+from patchwork.live import run_live, run_or_replay
 from patchwork.recording import Recording
 from patchwork.ui.page import ON_STAGE, Page
 from patchwork.ui.tray import QUESTION
@@ -63,7 +63,7 @@ def build_hero(page: Page, demos: Mapping[str, Demo]) -> None:
         button = gr.Button("Run it live", variant="primary", elem_classes="pw-run", elem_id="pw-hero-run")
 
     def run_hero(on_stage: bool) -> Iterator[str]:
-        yield from run_again(runs, page.pool, page.patience if on_stage else None)
+        yield from run_again(runs, page.pool, on_stage, page.patience)
 
     button.click(
         run_hero,
@@ -82,15 +82,16 @@ def find_recordings() -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path.is_file()}
 
 
-def run_again(runs: list[Run], pool: Pool, patience: float | None = None) -> Iterator[str]:
-    """The same inputs through the running model; every state of the stage, as HTML.
+def run_again(runs: list[Run], pool: Pool, on_stage: bool = False, patience: float = 8.0) -> Iterator[str]:
+    """The same inputs through the running model; every state of the hero, as HTML.
 
-    With `patience`, a run that shows nothing for so many seconds brings the recorded ones back.
+    In presenter mode a run that shows nothing for `patience` seconds brings the recorded ones back.
     """
     fresh = [replace(run, events=[]) for run in runs]
     try:
         for run in fresh:
-            for step in follow(run, pool, patience):
+            recorded = run.recorded if on_stage else None
+            for step in run_or_replay(run.demo, run.inputs, pool, run.card_id, recorded, patience):
                 if isinstance(step, Recording):
                     yield draw_runs(runs, f"Recorded {step.day}, and shown because the live run took too long")
                     return
@@ -99,12 +100,6 @@ def run_again(runs: list[Run], pool: Pool, patience: float | None = None) -> Ite
     except Problem as problem:
         raise gr.Error(html.escape(str(problem)), print_exception=False) from problem
     yield draw_runs(fresh, "Live, just now")
-
-
-def follow(run: Run, pool: Pool, patience: float | None) -> Iterator[Event | Recording]:
-    if patience is None or run.recorded is None:
-        return run_live(run.demo, run.inputs, pool, run.card_id)
-    return run_on_stage(run.demo, run.inputs, pool, run.card_id, run.recorded, patience)
 
 
 def draw_runs(runs: list[Run], mark: str) -> str:

@@ -13,14 +13,14 @@ from pydantic import ValidationError
 
 from patchwork.errors import Problem
 from patchwork.images import load_picture
-from patchwork.live import run_live, run_on_stage
+from patchwork.live import run_live, run_or_replay
 from patchwork.recording import Recording
 from patchwork.ui import picker, render
 from patchwork.ui.page import ON_STAGE
 
 if TYPE_CHECKING:
     from patchwork.catalog import Card
-    from patchwork.demo import Data, Demo, Event
+    from patchwork.demo import Data, Demo
     from patchwork.ui.page import Page
 
 IDLE = '<p class="pw-idle">Press Run. The result appears here, with what answered and how long it took.</p>'
@@ -139,21 +139,14 @@ def live_panel(
 def stream_first(demo: Demo, page: Page, inputs: Data, card_id: str, on_stage: bool) -> Generator[str, None, str]:
     """Every state of the output; returns the last, or nothing where a recording stepped in: it answers other inputs."""
     mark = shown = ""
-    for step in follow(demo, page, inputs, card_id, on_stage):
+    recorded = page.stand_ins.get(demo.NAME) if on_stage else None
+    for step in run_or_replay(demo, inputs, page.pool, card_id, recorded, page.patience):
         if isinstance(step, Recording):
             mark, inputs = render.draw_stand_in(step), step.inputs
             continue
         shown = mark + demo.render(step, inputs)
         yield shown
     return "" if mark else shown
-
-
-def follow(demo: Demo, page: Page, inputs: Data, card_id: str, on_stage: bool) -> Iterator[Event | Recording]:
-    """The live run; on stage, where there is a recording, never longer without a sign of life than the page allows."""
-    recorded = page.stand_ins.get(demo.NAME) if on_stage else None
-    if recorded is None:
-        return run_live(demo, inputs, page.pool, card_id)
-    return run_on_stage(demo, inputs, page.pool, card_id, recorded, page.patience)
 
 
 def stream_beside(demo: Demo, page: Page, inputs: Data, card_id: str, first: str) -> Iterator[str]:

@@ -23,13 +23,14 @@ def make_run(*texts: str) -> hero.Run:
 
 
 def answer_with(monkeypatch, *steps: str | Problem) -> None:
-    def run_live(demo, inputs, pool, card_id):
+    def run_or_replay(demo, inputs, pool, card_id, recorded, patience):
+        assert recorded is None  # off stage
         for step in steps:
             if isinstance(step, Problem):
                 raise step
             yield PartialText(text=step)
 
-    monkeypatch.setattr(hero, "run_live", run_live)
+    monkeypatch.setattr(hero, "run_or_replay", run_or_replay)
 
 
 def test_newest_event_and_mark_are_shown():
@@ -53,13 +54,13 @@ def test_on_stage_the_recorded_runs_come_back_when_the_live_one_stalls(monkeypat
     made = Recording(demo="ask", card_id="tiny", recorded="2026-11-03", inputs=None, moments=())
     asked = []
 
-    def run_on_stage(demo, inputs, pool, card_id, recorded, patience):
+    def run_or_replay(demo, inputs, pool, card_id, recorded, patience):
         asked.append(patience)
         yield from (PartialText(text="bl"), recorded, PartialText(text="replayed"))
 
-    monkeypatch.setattr(hero, "run_on_stage", run_on_stage)
+    monkeypatch.setattr(hero, "run_or_replay", run_or_replay)
     runs = [replace(make_run("red"), recorded=made), replace(make_run("yes"), recorded=made)]
-    states = list(hero.run_again(runs, pool=None, patience=5.0))
+    states = list(hero.run_again(runs, pool=None, on_stage=True, patience=5.0))
     assert len(states) == 2 and "bl</b>" in states[0] and asked == [5.0]
     assert "Why?: red" in states[1] and "Why?: yes" in states[1]
     assert "Recorded 3 Nov 2026, and shown because the live run took too long" in states[1]

@@ -57,16 +57,6 @@ def stream(pool: Pool, on_stage: bool, recorded: bool = True, patience: float = 
             return shown, end.value
 
 
-@pytest.fixture
-def loader() -> Loader:
-    return Loader()
-
-
-@pytest.fixture
-def pool(loader) -> Pool:
-    return Pool(make_catalog("one"), MACHINE, budget_bytes=10**9, load=loader)
-
-
 def count_users(pool: Pool) -> int:
     return sum(seat.leases + seat.waiting for seat in pool._seats.values())
 

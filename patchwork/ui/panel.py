@@ -67,7 +67,7 @@ def live_panel(
         choice = gr.Dropdown(
             cards,
             value=default,
-            label=f"Checkpoint for {demo.TITLE.lower()}",
+            label=f"Checkpoint for “{demo.TITLE}”",
             scale=3,
             min_width=220,
             elem_id=f"pw-{demo.NAME}-card",

@@ -33,6 +33,9 @@ def answer_with(monkeypatch, *steps: str | Problem) -> None:
     monkeypatch.setattr(hero, "run_or_replay", run_or_replay)
 
 
+MADE = Recording(demo="ask", card_id="tiny", recorded="2026-11-03", inputs=None, moments=())
+
+
 def test_newest_event_and_mark_are_shown():
     drawn = hero.draw_runs([make_run("re", "red")], "Recorded 3 Nov 2026")
     assert "<b>Why?: red</b>" in drawn
@@ -42,7 +45,7 @@ def test_newest_event_and_mark_are_shown():
 
 def test_live_run_grows_and_is_then_marked_live(monkeypatch):
     answer_with(monkeypatch, "bl", "blue")
-    recorded = make_run("red")
+    recorded = replace(make_run("red"), recorded=MADE)
     states = list(hero.run_again([recorded], pool=None))
     assert ["bl</b>" in state for state in states] == [True, False, False]
     assert "Why?: blue" in states[-1] and "Live" in states[-1]
@@ -51,7 +54,6 @@ def test_live_run_grows_and_is_then_marked_live(monkeypatch):
 
 
 def test_on_stage_the_recorded_runs_come_back_when_the_live_one_stalls(monkeypatch):
-    made = Recording(demo="ask", card_id="tiny", recorded="2026-11-03", inputs=None, moments=())
     asked = []
 
     def run_or_replay(demo, inputs, pool, card_id, recorded, patience):
@@ -59,7 +61,7 @@ def test_on_stage_the_recorded_runs_come_back_when_the_live_one_stalls(monkeypat
         yield from (PartialText(text="bl"), recorded, PartialText(text="replayed"))
 
     monkeypatch.setattr(hero, "run_or_replay", run_or_replay)
-    runs = [replace(make_run("red"), recorded=made), replace(make_run("yes"), recorded=made)]
+    runs = [replace(make_run("red"), recorded=MADE), replace(make_run("yes"), recorded=MADE)]
     states = list(hero.run_again(runs, pool=None, on_stage=True, patience=5.0))
     assert len(states) == 2 and "bl</b>" in states[0] and asked == [5.0]
     assert "Why?: red" in states[1] and "Why?: yes" in states[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, ValidationInfo, field_validator
@@ -15,6 +15,7 @@ from patchwork.errors import Problem
 ROOT = Path(__file__).resolve().parent
 DEFAULT = ROOT.parent / "models.yaml"
 BUNDLED = "bundled:"
+AT = "@"
 CUT_HERE = frozenset({"llava"})
 """Families whose processor cuts no tiles: where a checkpoint of theirs reads pages, its card says how many at most."""
 
@@ -48,6 +49,7 @@ class Card(BaseModel):
     unquantized: int = Field(default=0, ge=0)
     stored: Literal["fp32", "bf16", "fp16"] = "bf16"
     refuses: frozenset[Precision] = frozenset()
+    precision: Precision | None = None
     download_bytes: int | None = Field(default=None, gt=0)
     capabilities: frozenset[Capability]
     coordinates: str | None = None
@@ -89,6 +91,16 @@ class Card(BaseModel):
             raise ValueError("heads point at tiles, and this card has none; say how many with tiles")
         return value
 
+    def in_precision(self, precision: Precision) -> Card:
+        """The same checkpoint, answering in this precision only; named "id@precision"."""
+        named = {"id": f"{self.id}{AT}{precision}", "title": f"{self.title} in {precision}"}
+        return self.model_copy(update=named | {"precision": precision})
+
+    @property
+    def checkpoint(self) -> str:
+        """Its id, whatever the precision."""
+        return self.id.partition(AT)[0]
+
     @property
     def bundled(self) -> bool:
         return self.repo.startswith(BUNDLED)
@@ -107,9 +119,18 @@ class Catalog:
         self.by_id = {card.id: card for card in self.cards}
 
     def get(self, card_id: str) -> Card:
-        if card_id not in self.by_id:
-            raise Problem(f"There is no checkpoint named {card_id!r}{suggest(card_id, self.by_id)}.")
-        return self.by_id[card_id]
+        """By its id, or "id@precision" for the same in a precision of one's choice."""
+        name, _, precision = card_id.partition(AT)
+        if name not in self.by_id:
+            raise Problem(f"There is no checkpoint named {name!r}{suggest(name, self.by_id)}.")
+        card = self.by_id[name]
+        if not precision:
+            return card
+        if precision not in get_args(Precision):
+            raise Problem(f"There is no precision named {precision!r}; one of {', '.join(get_args(Precision))}.")
+        if precision in card.refuses:
+            raise Problem(f"{card.title} cannot run in {precision}; choose another precision.")
+        return card.in_precision(precision)
 
     def offering(self, needs: Iterable[str]) -> list[Card]:
         """The cards with all these capabilities."""

@@ -151,7 +151,10 @@ def make_plan(
 
 
 def choose_precisions(card: Card, hardware: Hardware) -> tuple[Precision, ...]:
-    """The bundled models run in fp32: they are tiny, and their numbers are then the same on every machine."""
+    """The card's own, where it is for one only. The bundled models run in fp32: they are tiny, and their numbers are
+    then the same on every machine."""
+    if card.precision:
+        return (card.precision,)
     return ("fp32",) if card.bundled else tuple(one for one in hardware.precisions if one not in card.refuses)
 
 

@@ -75,7 +75,7 @@ def place_copy(card: Card, precision: str, device: str) -> Path | None:
     if device != "cpu" or precision not in ("int8", "nf4"):
         return None
     version = find_version(card)
-    return find_copies() / f"{card.id}-{precision}-{version}" if version else None
+    return find_copies() / f"{card.checkpoint}-{precision}-{version}" if version else None
 
 
 def find_copies() -> Path:

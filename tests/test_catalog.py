@@ -143,3 +143,16 @@ def test_a_space_preloads_cards_of_the_list():
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     preloaded = [line.split()[0] for line in yaml.safe_load(readme.split("---")[1])["preload_from_hub"]]
     assert preloaded and set(preloaded) <= {card.repo for card in REAL if card.recommended_for}
+
+
+def test_any_checkpoint_can_be_asked_in_one_precision(tmp_path):
+    catalog = read(tmp_path, GOOD + "  refuses: [int8]\n")
+    variant = catalog.get("one@nf4")
+    assert (variant.id, variant.title, variant.precision) == ("one@nf4", "One in nf4", "nf4")
+    assert variant.checkpoint == "one" and variant.location == catalog.get("one").location
+    with pytest.raises(Problem, match="no precision named 'nf5'; one of fp32"):
+        catalog.get("one@nf5")
+    with pytest.raises(Problem, match="One cannot run in int8"):
+        catalog.get("one@int8")
+    with pytest.raises(Problem, match="did you mean 'one'"):
+        catalog.get("onee@nf4")

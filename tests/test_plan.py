@@ -68,3 +68,9 @@ def test_a_precision_that_the_checkpoint_refuses_is_not_chosen():
 def test_an_unknown_download_is_computed_and_said_to_be():
     card = make_card(parameters=10**9, repo="owner/name", stored="fp32")
     assert make_plan(card, GPU).cost() == "about 4.0 GB"
+
+
+@pytest.mark.parametrize("card", [make_card(), make_card(**REAL)], ids=["bundled", "real"])
+def test_a_card_for_one_precision_runs_in_no_other(card):
+    assert make_plan(card.in_precision("nf4"), GPU).precision == "nf4"
+    assert make_plan(card.in_precision("nf4"), GPU, 10**3).precision == "nf4"

@@ -168,3 +168,10 @@ def test_what_does_not_fit_names_what_does():
 def test_unknown_checkpoint_names_the_nearest():
     with pytest.raises(Problem, match="did you mean 'one'"):
         borrow(Pool(Catalog([make_card("one")]), MACHINE, load=Loader()), "onee")
+
+
+def test_one_checkpoint_in_two_precisions_is_two_models():
+    loader = Loader()
+    pool = Pool(Catalog([make_card("one")]), MACHINE, budget_bytes=10**9, load=loader)
+    borrow(pool, "one"), borrow(pool, "one@nf4")
+    assert loader.calls == ["one", "one@nf4"] and pool.loaded() == ["one", "one@nf4"]

@@ -82,6 +82,7 @@ def test_a_copy_belongs_to_one_version_of_the_weights(tmp_path, monkeypatch):
 
     os.utime(tmp_path / "model.safetensors", ns=(1, 1))
     assert place_copy(card, "nf4", "cpu") != before
+    assert place_copy(card.in_precision("nf4"), "nf4", "cpu") == place_copy(card, "nf4", "cpu")
     assert place_copy(card, "nf4", "cuda") is None and place_copy(card, "bf16", "cpu") is None
 
 

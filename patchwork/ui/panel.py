@@ -73,7 +73,7 @@ def live_panel(
             elem_id=f"pw-{demo.NAME}-card",
         )
         other = gr.Dropdown(
-            [(ALONE, ""), *cards],
+            [(ALONE, ""), *(picker.list_beside(demo, page) if beside else [])],
             value=beside if isinstance(beside, str) else "",
             label=f"Beside it, for {demo.TITLE.lower()}",
             scale=3,

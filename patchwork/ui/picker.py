@@ -9,14 +9,23 @@ from patchwork.hub import is_cached, is_reachable
 from patchwork.plan import format_bytes
 
 if TYPE_CHECKING:
-    from patchwork.catalog import Card
+    from patchwork.catalog import Card, Precision
     from patchwork.demo import Demo
     from patchwork.ui.page import Page
+
+QUANTIZED: tuple[Precision, ...] = ("int8", "nf4")
 
 
 def list_choices(demo: Demo, page: Page) -> list[tuple[str, str]]:
     """(label, id) of every card that can do what the demo needs."""
     return [(label_card(card, page), card.id) for card in page.catalog.offering(demo.NEEDS)]
+
+
+def list_beside(demo: Demo, page: Page) -> list[tuple[str, str]]:
+    """The same for the second place. A demo that `MEASURES` may ask a checkpoint beside itself in fewer bits."""
+    cards = page.catalog.offering(demo.NEEDS)
+    fewer = [card.in_precision(one) for card in cards for one in QUANTIZED if one not in card.refuses]
+    return [(label_card(card, page), card.id) for card in [*cards, *(fewer if hasattr(demo, "MEASURES") else [])]]
 
 
 def label_card(card: Card, page: Page) -> str:

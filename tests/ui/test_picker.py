@@ -57,3 +57,10 @@ def test_one_that_does_not_fit_is_never_the_default(cached):
 def test_one_line_says_what_run_means(cached, monkeypatch, card, offline, reachable, words):
     monkeypatch.setattr(picker, "is_reachable", lambda: reachable)
     assert words in picker.describe_choice(card, make_page(offline))
+
+
+def test_where_a_demo_measures_a_checkpoint_may_stand_beside_itself_in_fewer_bits(cached):
+    measuring = SimpleNamespace(**vars(DEMO), MEASURES=True)
+    ids = [card_id for _, card_id in picker.list_beside(measuring, make_page())]
+    assert ids[:4] == ["tiny", "small", "gated", "huge"] and "tiny@nf4" in ids and "small@int8" in ids
+    assert [card_id for _, card_id in picker.list_beside(DEMO, make_page())] == ids[:4]

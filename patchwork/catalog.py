@@ -21,7 +21,7 @@ CUT_HERE = frozenset({"llava"})
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "nf4"]
 Capability = Literal[
-    "embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace", "train", "fusion"
+    "embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace", "train", "fusion", "several"
 ]
 
 

@@ -97,6 +97,26 @@ def example_pages() -> list[PageExample]:
     ]
 
 
+def invent_clip(frames: int) -> list[Scene]:
+    """A star that flies over a house from left to right, at `frames` (at least 2) evenly spaced moments."""
+    from patchwork.tiny.world import Scene, Thing
+
+    house = Thing("house", "blue", "large", "plain", (0.5, 0.7), 0.18)
+    places = [0.14 + 0.72 * number / (frames - 1) for number in range(frames)]
+    stars = [Thing("star", "yellow", "medium", "plain", (x, 0.25), 0.125) for x in places]
+    pale = ((214, 226, 240), (236, 226, 210), 1.2)
+    return [Scene((house, star), pale, seed=0) for star in stars]
+
+
+def draw_clip(frames: int) -> list[Path]:
+    """The same as files, in the folder that the page may serve."""
+    paths = [examples_folder() / f"clip-{frames}-{number}.png" for number in range(1, frames + 1)]
+    for path, scene in zip(paths, invent_clip(frames), strict=True):
+        if not path.exists():
+            scene.draw(SCENE_SIDE).save(path)
+    return paths
+
+
 def ask_print(page: Page, most: int) -> str:
     """A question about what the last cards print: of as many as print the same field, at most `most`."""
     field = page.entries[-1].lines[0].field

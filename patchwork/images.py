@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ Region = tuple[float, float, float, float]
 
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 64_000_000  # decoded: at 4 bytes a pixel 256 MB, about what one reader may cost
+MAX_FRAMES = 500
+MAX_CLIP_PIXELS = 500_000_000  # of all frames together, one after the other: a few seconds of decoding
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 TAKEN = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
 DAMAGED = "This picture is damaged or incomplete; save or download it again and try once more."
@@ -36,10 +39,49 @@ def load_picture(source: str | Path | bytes, max_side: int = 2048) -> Image.Imag
     if max_side < 1:
         raise ValueError("max_side must be at least 1")
     data = source if isinstance(source, bytes) else read_file(Path(source))
+    with open_picture(data) as image:
+        return decode(image, max_side)
+
+
+def load_frames(source: str | Path | bytes, count: int, max_side: int = 1024) -> list[Image.Image]:
+    """An animated GIF, WebP or PNG → `count` of its frames in order, evenly spaced, the first and the last among them.
+
+    All of them where there are fewer; a still picture is one frame. Bounded and safe as `load_picture`.
+    """
+    if count < 1:
+        raise ValueError("count must be at least 1")
+    data = source if isinstance(source, bytes) else read_file(Path(source))
+    with open_picture(data) as image:
+        total = count_frames(image)
+    most = min(count, total)
+    wanted = {round(number * (total - 1) / max(1, most - 1)) for number in range(most)}
+    frames = []
+    with open_picture(data) as image:
+        for number in sorted(wanted):
+            image.seek(number)
+            frames.append(bound(to_rgb(image.copy()), max_side))
+    return frames
+
+
+def count_frames(image: Image.Image) -> int:
+    """Counted by looking, because a header may claim anything. Raises `Problem` for a clip that is too long."""
+    check_pixels(image)
+    most = min(MAX_FRAMES, MAX_CLIP_PIXELS // (image.width * image.height))
+    for number in range(1, most + 1):
+        try:
+            image.seek(number)
+        except EOFError:
+            return number
+    raise Problem(f"This clip has more than the {most} frames of its size that can be opened here; shorten it.")
+
+
+@contextmanager
+def open_picture(data: bytes) -> Iterator[Image.Image]:
+    """The opened, not yet decoded picture; whatever goes wrong with it, until the end of the block, is a `Problem`."""
     check_bytes(data)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return decode(image, max_side)
+            yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Problem("This picture has too many pixels to open safely; make it smaller and try again.") from None
     except MemoryError:

@@ -5,8 +5,17 @@ import socket
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from patchwork.examples import PAGES, PHOTOGRAPHS, example_pages, example_pictures, first_scene
+from patchwork.examples import (
+    PAGES,
+    PHOTOGRAPHS,
+    draw_clip,
+    example_pages,
+    example_pictures,
+    first_scene,
+    invent_clip,
+)
 from patchwork.images import load_picture
 from patchwork.tiny import FRESH
 from patchwork.tiny.catalogue import invent_page
@@ -68,3 +77,14 @@ def test_price_lists_come_with_questions_that_their_print_answers(no_network):
         assert all(value.isdigit() for value in values)
         asked.append(len(values))
     assert asked == [1, 2, 1] and grids == {(3, 4), (3, 3), (2, 3)}
+
+
+def test_in_the_clip_a_star_flies_over_the_house():
+    scenes = invent_clip(4)
+    stars = [next(thing for thing in scene.things if thing.kind == "star") for scene in scenes]
+    houses = {next(thing for thing in scene.things if thing.kind == "house") for scene in scenes}
+    places = [star.centre[0] for star in stars]
+    assert places == sorted(set(places)) and places[1] < 0.5 < places[2] and len(houses) == 1
+    assert all(0 <= edge <= 1 for star in stars for edge in star.box)
+    first, *_, last = draw_clip(4)
+    assert Image.open(first).tobytes() != Image.open(last).tobytes() and draw_clip(4)[0] == first

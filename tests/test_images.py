@@ -1,5 +1,6 @@
 """Whatever a reader uploads becomes a bounded, upright RGB picture, or one sentence."""
 
+import io
 import os
 import tracemalloc
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from patchwork import images
 from patchwork.errors import Problem
-from patchwork.images import from_fractions, letterbox, load_picture, to_fractions
+from patchwork.images import from_fractions, letterbox, load_frames, load_picture, to_fractions
 from tests.bad_pictures import BAD_PICTURES, paint_noise, save, write_png, write_rotated
 
 NAMES = [picture.name for picture in BAD_PICTURES]
@@ -126,3 +127,46 @@ def test_boxes_between_square_and_picture():
     region = (0, -20, 100, 80)  # of a 100×60 picture
     assert to_fractions((0, 0, 100, 60), region) == pytest.approx((0, 0.2, 1, 0.8))
     assert from_fractions((0.25, 0.5, 0.75, 0.8), region) == pytest.approx((25, 30, 75, 60))
+
+
+# ---- clips
+
+
+def save_clip(frames: int, format: str = "GIF", size: tuple[int, int] = (20, 10)) -> bytes:
+    """Frame n is grey 10 · n."""
+    pictures = [Image.new("RGB", size, (10 * number,) * 3) for number in range(frames)]
+    buffer = io.BytesIO()
+    pictures[0].save(buffer, format, save_all=True, append_images=pictures[1:], duration=100, lossless=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+@pytest.mark.parametrize(
+    ("total", "count", "wanted"), [(10, 4, [0, 3, 6, 9]), (5, 2, [0, 4]), (3, 8, [0, 1, 2]), (7, 1, [0])]
+)
+def test_frames_are_evenly_spaced_first_and_last_among_them(format, total, count, wanted):
+    frames = load_frames(save_clip(total, format), count)
+    assert [(frame.mode, frame.size) for frame in frames] == [("RGB", (20, 10))] * len(wanted)
+    assert [frame.getpixel((5, 5))[0] for frame in frames] == pytest.approx([10 * number for number in wanted], abs=1)
+
+
+def test_a_still_picture_is_one_frame_and_a_long_clip_a_sentence(monkeypatch):
+    assert len(load_frames(save(Image.new("RGB", (9, 9)), "PNG"), 4)) == 1
+    monkeypatch.setattr(images, "MAX_FRAMES", 6)
+    assert len(load_frames(save_clip(6), 3)) == 3
+    with pytest.raises(Problem, match="more than the 6 frames"):
+        load_frames(save_clip(7), 3)
+    monkeypatch.setattr(images, "MAX_CLIP_PIXELS", 5 * 200)
+    with pytest.raises(Problem, match="more than the 5 frames of its size"):
+        load_frames(save_clip(6), 3)
+
+
+def test_a_clip_cut_in_half_is_a_sentence():
+    noisy = [paint_noise(40).rotate(90 * turn) for turn in range(4)]
+    buffer = io.BytesIO()
+    noisy[0].save(buffer, "GIF", save_all=True, append_images=noisy[1:])
+    whole = buffer.getvalue()
+    with pytest.raises(Problem, match="damaged"):
+        load_frames(whole[: len(whole) // 2], 4)
+    with pytest.raises(Problem, match="empty"):
+        load_frames(b"", 4)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from patchwork.families.protocol import Report
     from patchwork.plan import Plan
 
-CAPABILITIES = frozenset({"chat", "read_document", "trace"})
+CAPABILITIES = frozenset({"chat", "read_document", "trace", "several"})
 
 
 class Idefics3(ChatModel):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from patchwork.families.protocol import PatchGrid, Report
     from patchwork.plan import Plan
 
-CAPABILITIES = frozenset({"chat", "ground", "read_document", "trace"})
+CAPABILITIES = frozenset({"chat", "ground", "read_document", "trace", "several"})
 
 
 class InternVL(GroundingModel):

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from patchwork.families.protocol import Report
     from patchwork.plan import Plan
 
-CAPABILITIES = LlavaNext.capabilities
+CAPABILITIES = LlavaNext.capabilities | {"several"}
 
 
 class LlavaOnevision(LlavaNext):
+    capabilities = CAPABILITIES
+
     def limit_patches(self) -> int:
         """ "anyres_max_9": the patches of nine tiles."""
         return int(self.model.config.vision_aspect_ratio.removeprefix("anyres_max_")) * self.count_side() ** 2

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from patchwork.plan import Plan
 
 CAPABILITIES = frozenset(
-    {"embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace", "train", "fusion"}
+    {"embed_image", "embed_text", "attention", "chat", "ground", "read_document", "trace", "train", "fusion", "several"}
 )
 Report = Callable[[str, float | None], None]
 
@@ -172,7 +172,8 @@ class Model:
         """The match with a text (or with the whole picture's embedding) while patches are hidden."""
         raise NotImplementedError
 
-    # chat: yields text pieces; stops soon after `stop` is set. `max_tiles`, here and below: at most so many tiles
+    # chat: yields text pieces; stops soon after `stop` is set. Several pictures, in order, where "several" is declared.
+    # `max_tiles`, here and below: at most so many tiles
     # beside the overview (0: the overview alone); None: as many as this family gives a photograph in `chat`. A family
     # that cuts no tiles takes it as a bound on the resolution (Qwen) or leaves it alone (one fixed view).
     def chat(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from patchwork.families.protocol import Report
     from patchwork.plan import Plan
 
-CAPABILITIES = frozenset({"chat", "ground", "read_document"})
+CAPABILITIES = frozenset({"chat", "ground", "read_document", "several"})
 
 COORDINATES = {"qwen2_vl": "thousandths", "qwen2_5_vl": "qwen25_pixels"}
 """Model type of the configuration → how it writes boxes; all later ones count thousandths in JSON."""

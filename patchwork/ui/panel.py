@@ -204,6 +204,8 @@ def without_problem(shown: str) -> str:
 
 def read_inputs(demo: Demo, picture: str | None, values: dict[str, Any]) -> Data:
     """Components' values → the demo's typed inputs. Raises `Problem` before any work is done."""
+    if "pictures" in values:  # of a gallery: (file, caption) each
+        values = values | {"pictures": [load_picture(path) for path, _ in values["pictures"] or ()]}
     if "picture" not in demo.Inputs.model_fields:
         return check_inputs(demo, values)
     if not picture:
@@ -223,7 +225,8 @@ def publish(demo: Demo, page: Page) -> None:
     """The demo's one API endpoint: its inputs (the picture as a data URL) and a checkpoint in, the JSON result out."""
     default = picker.choose_default(demo, page)
     fields = {name: field.annotation for name, field in demo.Inputs.model_fields.items()}
-    fields |= {"picture": str} if "picture" in fields else {}
+    written = {"picture": str, "pictures": list[str]}
+    fields |= {name: kind for name, kind in written.items() if name in fields}
 
     def endpoint(**values: Any) -> dict:
         checkpoint = values.pop("checkpoint", default)

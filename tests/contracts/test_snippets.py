@@ -18,6 +18,7 @@ from demos import (
     honesty,
     instructions,
     kinds,
+    several,
     similarity,
     trace,
     train,
@@ -141,6 +142,15 @@ def test_instructions(tmp_path):
     assert run_snippet(instructions, card, tmp_path).splitlines() == said
 
 
+def test_several(tmp_path):
+    card, pictures = CATALOG.get("tiny-llava"), several.example()["pictures"][::3]
+    for number, picture in enumerate(pictures, start=1):
+        picture.save(tmp_path / f"picture-{number}.png")
+    model = get_family(card.family).load(card, make_plan(card, detect_cpu()), lambda *_: None)
+    *_, last = several.run(several.Inputs(pictures=pictures), model)
+    assert run_snippet(several, card, tmp_path).splitlines() == last.texts
+
+
 def test_train(tmp_path):
     """The first loss is the recipe's, on the same picture and caption; then it falls."""
     from patchwork.tiny import minute
@@ -162,7 +172,8 @@ def test_train(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "demo", [ask, attention, bridge, document, fusion, ground, honesty, instructions, kinds, similarity, trace, train]
+    "demo",
+    [ask, attention, bridge, document, fusion, ground, honesty, instructions, kinds, several, similarity, trace, train],
 )
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):

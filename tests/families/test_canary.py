@@ -402,3 +402,23 @@ def test_image_tokens_are_known_before_running(name):
             assert counted == count_placeholders(model, picture, max_tiles), (size, max_tiles)
             assert 0 < sum(view.tokens for view in views) <= counted, (size, max_tiles)
             assert all(view.region[2] > view.region[0] and view.region[3] > view.region[1] for view in views)
+
+
+# ---- several pictures
+
+
+@pytest.mark.parametrize("name", checkpoints_with("several"))
+def test_several_pictures_enter_one_prompt_in_order(name):
+    """Each has places of its own, and what is said next depends on all of them and on their order."""
+    model, one, other = load(name), Image.effect_noise((64, 64), 90).convert("RGB"), Image.new("RGB", (64, 64), "red")
+
+    def predict(*pictures: Image.Image) -> tuple[int, torch.Tensor]:
+        inputs = model.prepare(pictures, "What changed?")
+        with torch.inference_mode():
+            return int(model.find_places(inputs).sum()), model.model(**inputs).logits[0, -1]
+
+    (alone, _), (places, said) = predict(one), predict(one, other)
+    assert places >= alone + 1
+    for others in ((other, one), (one, one), (other, other)):
+        assert not torch.allclose(predict(*others)[1], said, atol=1e-6)
+    assert list(model.chat([one, other], "What changed?", 3))

@@ -55,19 +55,17 @@ def build_tabs(page: Page, demos: Mapping[str, Demo]) -> gr.Tabs:
             with gr.Tab(f"{entry.number} {entry.label}", id=entry.id, elem_id=f"pw-chapter-{entry.id}") as tab:
                 if entry.number == 0:
                     build_hero(page, demos)
-                fill_tab(entry, lessons.get(entry.id), page, demos)
+                fill_tab(entry, lessons[entry.id], page, demos)
             tab.select(fn=None, js=_write_address(entry.id), api_visibility="private")
     return tabs
 
 
-def fill_tab(entry: Entry, lesson: Chapter | None, page: Page, demos: Mapping[str, Demo]) -> None:
-    """The chapter's heading, and its lesson or one line that says that it is still to come."""
+def fill_tab(entry: Entry, lesson: Chapter, page: Page, demos: Mapping[str, Demo]) -> None:
+    """The chapter's heading and its lesson."""
     gr.HTML(
         f'<header class="pw-title"><span class="pw-number">Chapter {entry.number}</span><h2>{entry.title}</h2></header>'
     )
-    if lesson:
-        return build_chapter(lesson, page, demos, CONTENTS)
-    gr.HTML('<p class="pw-empty">This chapter is still being written.</p>')
+    build_chapter(lesson, page, demos, CONTENTS)
 
 
 def follow_address(tabs: gr.Tabs) -> None:

@@ -130,9 +130,9 @@ def say(text: str) -> str:
 def render_bill(event: RunResult, inputs: Inputs) -> str:
     each = event.tokens / len(inputs.pictures)
     metrics = [
-        Metric(label="Pictures", value=event.tokens, unit="tokens", note=f"of {len(inputs.pictures)} pictures"),
+        Metric(label=f"{len(inputs.pictures)} pictures", value=event.tokens, unit="tokens"),
         Metric(label="One picture", value=round(each, 1), unit="tokens", note="on average"),
-        Metric(label="A minute", value=round(SECONDS * each), unit="tokens", note="of video, at one frame a second"),
+        Metric(label="A minute at one frame a second", value=round(SECONDS * each), unit="tokens"),
     ]
     explained = f'<p class="pw-explain">{TOGETHER if event.together else APART}</p>'
     return explained + draw.draw_metrics(metrics) + draw.draw_answerer(event.answered_by)
@@ -193,12 +193,12 @@ def build(page: Page) -> None:
             buttons=[],
             elem_id="pw-several-pictures",
         )
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_classes="pw-run-row"):
             count = gr.Slider(2, MOST, FIRST, step=1, label="Frames taken from the clip", min_width=220, scale=2)
             own = gr.UploadButton(
-                "Take them from my animated GIF or WebP", file_types=[".gif", ".webp", ".png"], min_width=220, scale=2
+                "My animated GIF or WebP", file_types=[".gif", ".webp", ".png"], size="sm", min_width=200
             )
-            built_in = gr.Button("The built-in clip", min_width=150, scale=1)
+            built_in = gr.Button("The built-in clip", size="sm", min_width=140)
         question = gr.Textbox(ASKED, label="Question about them", max_lines=2)
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
         own.upload(lambda path: path, own, clip, **quiet).then(take_frames, [clip, count], gallery, **quiet)

@@ -7,13 +7,13 @@ const {floor, ceil, max, min, sqrt, PI, cos, sin} = Math;
 
 /* Every score is a percentage; OCRBench counts to 1,000 and is divided by ten. */
 const AXES = {
-  mmmu: {name: "MMMU", about: "college exams with pictures, validation part"},
-  mathvista: {name: "MathVista", about: "mathematics with figures, testmini part"},
-  docvqa: {name: "DocVQA", about: "questions about scanned pages, test part"},
-  chartqa: {name: "ChartQA", about: "questions about charts, test part"},
-  ocrbench: {name: "OCRBench", about: "reading text in pictures, 1,000 questions"},
-  realworld: {name: "RealWorldQA", about: "photographs, many of them from cars: what is where"},
-  videomme: {name: "Video-MME", about: "questions about films, without subtitles"},
+  mmmu: {name: "MMMU", lines: ["MMMU"], about: "college exams with pictures, validation part"},
+  mathvista: {name: "MathVista", lines: ["Math", "Vista"], about: "mathematics with figures, testmini part"},
+  docvqa: {name: "DocVQA", lines: ["Doc", "VQA"], about: "questions about scanned pages, test part"},
+  chartqa: {name: "ChartQA", lines: ["Chart", "QA"], about: "questions about charts, test part"},
+  ocrbench: {name: "OCRBench", lines: ["OCR", "Bench"], about: "reading text in pictures, 1,000 questions"},
+  realworld: {name: "RealWorldQA", lines: ["Real", "WorldQA"], about: "photographs: what is where"},
+  videomme: {name: "Video-MME", lines: ["Video-", "MME"], about: "questions about films, without subtitles"},
 };
 
 /* `key` in the lesson's list of sources; the day is the document's own. */
@@ -206,6 +206,7 @@ function draw(random) {
 
 const DASHES = [[], [9, 5], [2, 4], [12, 4, 2, 4]];
 const FONT = "'IBM Plex Sans', system-ui, sans-serif";
+const NAME_FONT = `600 13px ${FONT}`;
 
 /* Circle, square, triangle, diamond: the shape is the model. */
 function traceShape(context, index, x, y, size) {
@@ -254,16 +255,26 @@ function paintFigure(context, points, index, colour) {
   });
 }
 
-function placeSpokes(count, width, height) {
-  const [x, y, radius] = [width / 2, height / 2, min(width / 2 - 84, height / 2 - 34)];
-  const at = (index, share) => {
-    const angle = -PI / 2 + (2 * PI * index) / count;
-    return [x + cos(angle) * radius * share, y + sin(angle) * radius * share];
-  };
+const GAP = 14; // from the rim to a benchmark's name
+const LINE = 15;
+const NARROW = 420; // below it, names are broken into two lines
+
+const splitName = (axis, width) => (width < NARROW ? AXES[axis].lines : [AXES[axis].name]);
+
+/* The largest wheel beside which every name fits. */
+function placeSpokes(context, order, width, height) {
+  const [x, y] = [width / 2, height / 2];
+  const angles = order.map((_, index) => -PI / 2 + (2 * PI * index) / order.length);
+  context.font = NAME_FONT;
+  const measure = (axis) => max(...splitName(axis, width).map((line) => context.measureText(line).width));
+  const room = order.map((axis, index) => (x - 2 - measure(axis)) / max(0.01, Math.abs(cos(angles[index]))) - GAP);
+  const radius = min(y - GAP - (width < NARROW ? 2 : 1.2) * LINE, ...room);
+  const step = (2 * PI) / order.length;
+  const at = (index, share) => [x + cos(step * index - PI / 2) * radius * share, y + sin(step * index - PI / 2) * radius * share];
   return {x, y, radius, at};
 }
 
-function paintWheel(context, {x, y, radius, at}, {order, low}, colours) {
+function paintWheel(context, {x, y, radius, at}, order, colours) {
   context.setLineDash([]);
   context.lineWidth = 1;
   context.strokeStyle = colours.line;
@@ -278,28 +289,38 @@ function paintWheel(context, {x, y, radius, at}, {order, low}, colours) {
     context.lineTo(...at(index, 1));
     context.stroke();
   });
-  context.fillStyle = colours.muted;
-  context.font = `12px ${FONT}`;
-  context.textAlign = "center";
-  for (const share of [0, 0.5, 1]) context.fillText(String(Math.round(low + share * (100 - low))), ...lower(at(0.5, max(share, 0.12))));
 }
 
-const lower = ([x, y]) => [x, y + 4];
+/* On the bisector of the first two spokes, above the figures. */
+function paintScale(context, {at}, low, colours) {
+  context.font = `12px ${FONT}`;
+  context.textAlign = "center";
+  for (const share of [0, 0.5, 1]) {
+    const [left, top] = at(0.5, max(share, 0.14));
+    context.fillStyle = colours.surface;
+    context.fillRect(left - 13, top - 8, 26, 16);
+    context.fillStyle = colours.muted;
+    context.fillText(String(Math.round(low + share * (100 - low))), left, top + 4);
+  }
+}
 
-function paintNames(context, {x, at, radius}, order, colours) {
+/* A name stands on the far side of its spoke's end; its lines are centred on it, or grow away from the wheel. */
+function paintNames(context, {x, y, at, radius}, order, width, colours) {
   context.fillStyle = colours.ink;
-  context.font = `600 13px ${FONT}`;
+  context.font = NAME_FONT;
   order.forEach((axis, index) => {
-    const [left, top] = at(index, 1 + 14 / radius);
+    const [left, top] = at(index, 1 + GAP / radius);
+    const lines = splitName(axis, width);
+    const up = (lines.length - 1) * (0.5 - 0.5 * clamp((top - y) / (0.8 * radius), -1, 1));
     context.textAlign = left - x > 12 ? "left" : x - left > 12 ? "right" : "center";
-    context.fillText(AXES[axis].name, left, top + 4);
+    lines.forEach((line, number) => context.fillText(line, left, top + 4 + LINE * (number - up)));
   });
   context.textAlign = "left";
 }
 
 // ---------------------------------------------------------------- the page
 
-const element = (tag, words, settings = {}) => Object.assign(document.createElement(tag), {textContent: words}, settings);
+const make = (tag, words, settings = {}) => Object.assign(document.createElement(tag), {textContent: words}, settings);
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
@@ -322,28 +343,29 @@ function mountRadar(root, sim) {
   const {state} = sim;
   const canvas = find(root, "radar");
   const readTints = () => [1, 2, 3, 4].map((number) => getComputedStyle(root.querySelector(".pw-radar")).getPropertyValue(`--pw-series-${number}`).trim());
-  const redraw = Patchwork.fitCanvas(canvas, (width) => 2 * min(width / 2 - 84, 190) + 68, paint);
+  const redraw = Patchwork.fitCanvas(canvas, (width) => min(width, 500) * (width < NARROW ? 0.9 : 0.8), paint);
 
   function paint(context, width, height) {
-    const place = placeSpokes(state.order.length, width, height);
+    const place = placeSpokes(context, state.order, width, height);
     const [colours, tints] = [Patchwork.readColours(root), readTints()];
-    paintWheel(context, place, state, colours);
-    paintNames(context, place, state.order, colours);
+    paintWheel(context, place, state.order, colours);
+    paintNames(context, place, state.order, width, colours);
     const figures = state.models.map((model) => readScores(state, model));
     const points = figures.map((scores) => scores.map((one, at) => one && place.at(at, reach(one.score, state.low))));
     points.forEach((figure, index) => paintFigure(context, figure, index, tints[index]));
+    paintScale(context, place, state.low, colours);
     points.forEach((figure, index) => figure.forEach((point, at) => point && paintMark(context, index, point, figures[index][at].kind, tints[index], colours.surface)));
   }
 
   function tellAreas() {
     find(root, "areas").replaceChildren(...state.models.map((model, index) => {
-      const item = element("li", "");
+      const item = make("li", "");
       const area = measureArea(state, model);
       const gaps = readScores(state, model).filter((one) => !one).length;
-      const words = area === null ? `no area: ${gaps} of ${state.order.length} scores missing` : `area ${percent(area)} of the wheel`;
+      const words = area === null ? `no area: ${gaps} of ${state.order.length} missing` : `area ${percent(area)}`;
       item.dataset.series = index + 1;
       item.innerHTML = `${drawSign(index)}<b>${MODELS[model].name}</b><span>${words}</span>`;
-      if (area !== null) item.append(element("button", "Arrange in its favour", {type: "button", className: "pw-radar-small", onclick: () => { state.order = arrangeFor(state, model); tell(); }}));
+      if (area !== null) item.append(make("button", "Arrange in its favour", {type: "button", className: "pw-radar-small", onclick: () => { state.order = arrangeFor(state, model); tell(); }}));
       return item;
     }));
     canvas.setAttribute("aria-label", `Radar of ${state.models.map((model) => MODELS[model].name).join(", ")} over ${state.order.map((axis) => AXES[axis].name).join(", ")}. The table below has every number.`);
@@ -361,12 +383,12 @@ function mountRadar(root, sim) {
   }
 
   function drawAxis(axis, at) {
-    const item = element("li", "");
+    const item = make("li", "");
     const {name, about} = AXES[axis];
-    item.innerHTML = `<label class="pw-check"><input type="checkbox" data-axis="${axis}"${at < 0 ? "" : " checked"}> <span>${name}<small>${about}</small></span></label>`;
+    item.innerHTML = `<label class="pw-check" title="${about}"><input type="checkbox" data-axis="${axis}"${at < 0 ? "" : " checked"}> ${name}</label>`;
     if (at < 0) return item;
     for (const [step, sign, words] of [[-1, "↑", "earlier"], [1, "↓", "later"]]) {
-      const button = element("button", sign, {type: "button", className: "pw-radar-move", onclick: () => moveAxis(axis, step)});
+      const button = make("button", sign, {type: "button", className: "pw-radar-move", onclick: () => moveAxis(axis, step)});
       button.dataset.move = `${axis} ${step}`;
       button.setAttribute("aria-label", `Move ${name} ${words}`);
       item.append(button);
@@ -385,11 +407,11 @@ function mountRadar(root, sim) {
   function tellTable() {
     const head = `<thead><tr><th scope="col">Benchmark</th>${state.models.map((model) => `<th scope="col">${MODELS[model].name}</th>`).join("")}</tr></thead>`;
     const cell = (model, axis) => `<td data-model="${MODELS[model].name}">${describeCell(model, axis, state.who)}</td>`;
-    const rows = state.order.map((axis) => `<tr><th scope="row">${AXES[axis].name}</th>${state.models.map((model) => cell(model, axis)).join("")}</tr>`);
+    const rows = state.order.map((axis) => `<tr><th scope="row">${AXES[axis].name}<small>${AXES[axis].about}</small></th>${state.models.map((model) => cell(model, axis)).join("")}</tr>`);
     find(root, "table").innerHTML = `<caption>Every number of the radar. The one that is drawn is bold.</caption>${head}<tbody>${rows.join("")}</tbody>`;
   }
 
-  function tell(words = "") {
+  function tell(words = "Choose two to four models.") {
     find(root, "told").textContent = words;
     tellModels();
     tellAreas();
@@ -421,9 +443,9 @@ function mountRadar(root, sim) {
   }
 
   find(root, "models").append(...Object.entries(MODELS).map(([id, {name, year}]) => {
-    const button = element("button", name, {type: "button", onclick: () => toggleModel(id)});
+    const button = make("button", name, {type: "button", onclick: () => toggleModel(id)});
     button.dataset.model = id;
-    button.append(element("small", String(year)));
+    button.append(make("small", String(year)));
     return button;
   }));
   find(root, "axes").addEventListener("change", (event) => toggleAxis(event.target.dataset.axis));

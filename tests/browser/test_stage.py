@@ -58,6 +58,7 @@ CHAPTERS = [
     ("fusion", listen_across),
     ("grounding", read_back),
     ("documents", find_region),
+    ("frontier", do_nothing),
 ]
 
 

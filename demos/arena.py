@@ -117,8 +117,7 @@ def list_metrics(event: RunResult) -> list[Metric]:
         ("Prompt", event.prompt_tokens, "tokens", f"picture and question in {counted}"),
         ("Answer", event.answer_tokens, "tokens", counted),
         ("Answer", event.pieces if event.answer_tokens is None else None, "pieces", "pieces that were streamed"),
-        ("First piece", round(event.first_seconds, 2), "s", "from Run to the first word"),
-        ("All", round(event.answered_by.seconds, 2), "s", "from Run to the last word"),
+        ("First piece", round(event.first_seconds, 2), "s", "from its turn to its first word"),
     ]
     return [
         Metric(label=label, value=value, unit=unit, note=note)
@@ -293,10 +292,7 @@ class Panel:
         idle = '<p class="pw-idle">Press Run. Both answers appear here, with who gave them and how long it took.</p>'
         self.said = gr.HTML(idle, elem_classes="pw-output", elem_id="pw-arena-said")
         with gr.Row(elem_id="pw-arena-answers"):
-            self.answers = [
-                gr.HTML("", elem_classes="pw-arena-side", elem_id=f"pw-arena-{name}", min_width=280)
-                for name in ("left", "right")
-            ]
+            self.answers = [gr.HTML("", elem_id=f"pw-arena-{name}") for name in ("left", "right")]
         with gr.Row(visible=False, elem_classes="pw-run-row", elem_id="pw-arena-votes") as self.voting:
             words = {"left": "A is better", "tie": "A tie", "right": "B is better"}
             self.votes = {vote: gr.Button(word, min_width=90, scale=1) for vote, word in words.items()}

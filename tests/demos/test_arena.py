@@ -58,7 +58,7 @@ def test_a_server_counts_for_itself(chat):
     *_, result = run_live(arena, INPUTS, make_page(chat, "stream").pool, "stream")
     assert (result.text, result.picture_tokens) == ("".join(WORDS), None)
     assert (result.prompt_tokens, result.answer_tokens) == (70, 3)
-    assert {metric.label for metric in arena.list_metrics(result)} == {"Prompt", "Answer", "First piece", "All"}
+    assert {metric.label for metric in arena.list_metrics(result)} == {"Prompt", "Answer", "First piece"}
     assert chat.seen[-1][1]["max_tokens"] == arena.MOST_TOKENS
 
 

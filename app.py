@@ -15,7 +15,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 
-from patchwork.catalog import load_catalog
+from patchwork.catalog import Catalog, load_catalog, read_endpoint
 from patchwork.demo import Demo
 from patchwork.errors import Problem
 from patchwork.hardware import Hardware, detect, detect_cpu
@@ -45,6 +45,7 @@ class Options:
     replay: Path | None = None
     patience: float = 8.0
     training: str | None = None
+    endpoints: tuple[str, ...] = ()
 
 
 def build_app(options: Options | None = None, pool: Pool | None = None) -> gr.Blocks:
@@ -66,7 +67,19 @@ def build_app(options: Options | None = None, pool: Pool | None = None) -> gr.Bl
 def build_pool(options: Options) -> Pool:
     """The engine behind the page. Raises `Problem` for a device that is not here or a list that cannot be read."""
     budget = None if options.budget is None else int(options.budget * GIGABYTE)
-    return Pool(load_catalog(options.models), choose_hardware(options.device), budget, offline=options.offline)
+    catalog = add_endpoints(load_catalog(options.models), options)
+    return Pool(catalog, choose_hardware(options.device), budget, offline=options.offline)
+
+
+def add_endpoints(catalog: Catalog, options: Options) -> Catalog:
+    """The list with the operator's servers last. Raises `Problem` for one that may not be asked."""
+    found = Catalog([*catalog.cards, *map(read_endpoint, options.endpoints)])
+    if len(found.by_id) < len(found.cards):
+        raise Problem("Two endpoints, or an endpoint and a checkpoint, have the same name; give each its own.")
+    for card in found.cards:
+        if options.offline and card.host and not card.here:
+            raise Problem(f"{card.id} answers from {card.host}, and the page is offline; leave out one of the two.")
+    return found
 
 
 def choose_hardware(device: str | None) -> Hardware:
@@ -141,8 +154,18 @@ def parse_options(arguments: list[str] | None = None, environment: Mapping[str, 
         help="how long a live run may show nothing on stage before its recording steps in (default: 8)",
     )
     parser.add_argument("--training", choices=["on", "off"], help="training in the page (default: off on a Space)")
-    parser.set_defaults(**_read_environment(environment))
-    return Options(**vars(parser.parse_args(arguments)))
+    parser.add_argument(
+        "--endpoint",
+        action="append",
+        dest="endpoints",
+        metavar="NAME=URL#MODEL",
+        help="an OpenAI-compatible server for the arena, with ,key=VARIABLE if a variable holds its key; repeatable",
+    )
+    found = _read_environment(environment)
+    endpoints = found.pop("endpoints", "").split()
+    parser.set_defaults(**found)
+    chosen = vars(parser.parse_args(arguments))
+    return Options(**chosen | {"endpoints": tuple(chosen["endpoints"] or endpoints)})
 
 
 def _read_environment(environment: Mapping[str, str]) -> dict[str, str | bool]:

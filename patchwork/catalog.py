@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, ValidationInfo, field_validator
 
+from patchwork.address import check_address, find_host, is_loopback
 from patchwork.errors import Problem
 
 ROOT = Path(__file__).resolve().parent
@@ -110,6 +111,48 @@ class Card(BaseModel):
         """What `from_pretrained` takes: the shipped folder, or the repository's name."""
         return str(ROOT / "tiny" / "weights" / self.repo.removeprefix(BUNDLED)) if self.bundled else self.repo
 
+    @property
+    def host(self) -> str:
+        """Which server answers, for a model that does not run here; else nothing."""
+        return ""
+
+
+class EndpointCard(Card):
+    """A model behind an OpenAI-compatible server that the operator names: `repo` is what the server calls it.
+
+    `key_variable`: the environment variable that holds the operator's key. `unencrypted`: http to the open network.
+    """
+
+    family: Literal["endpoint"] = "endpoint"
+    licence: str = "not said"
+    parameters: int = Field(default=0, ge=0, le=0)
+    capabilities: frozenset[Literal["chat"]] = frozenset({"chat"})
+    unencrypted: bool = False
+    url: str
+    key_variable: str = Field(default="", pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$")
+
+    @field_validator("url")
+    @classmethod
+    def url_is_safe(cls, value: str, info: ValidationInfo) -> str:
+        return check_address(value, info.data.get("unencrypted", False))
+
+    @property
+    def bundled(self) -> bool:
+        return False
+
+    @property
+    def host(self) -> str:
+        return find_host(self.url)
+
+    @property
+    def here(self) -> bool:
+        """Whether the server runs on the machine that runs the page."""
+        return is_loopback(self.url)
+
+    @property
+    def place(self) -> str:
+        return "a server on this machine" if self.here else "remote: the picture and the question went there"
+
 
 class Catalog:
     """Every card, in the order of the file: bundled first, then smallest first."""
@@ -132,10 +175,10 @@ class Catalog:
             raise Problem(f"{card.title} cannot run in {precision}; choose another precision.")
         return card.in_precision(precision)
 
-    def offering(self, needs: Iterable[str]) -> list[Card]:
-        """The cards with all these capabilities."""
+    def offering(self, needs: Iterable[str], remote: bool = False) -> list[Card]:
+        """The cards with all these capabilities; models behind a server only for who asks for `remote` ones too."""
         wanted = frozenset(needs)
-        return [card for card in self.cards if wanted <= card.capabilities]
+        return [card for card in self.cards if wanted <= card.capabilities and (remote or not card.host)]
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -174,11 +217,29 @@ def read_card(entry: object, node: yaml.Node, path: Path) -> Card:
     if not isinstance(entry, dict):
         raise Problem(f"{path}:{node.start_mark.line + 1}: a checkpoint is a list of 'key: value' lines.")
     try:
-        return Card.model_validate(entry)
+        return (EndpointCard if entry.get("family") == "endpoint" else Card).model_validate(entry)
     except ValidationError as error:
         # a misspelt key explains a missing one, so it is told first
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         raise Problem(explain(first, node, path)) from None
+
+
+def read_endpoint(option: str) -> EndpointCard:
+    """`NAME=URL#MODEL`, then perhaps `,key=VARIABLE` and `,unencrypted`. Raises `Problem` without quoting all of it."""
+    name, _, rest = option.partition("=")
+    address, _, rest = rest.partition("#")
+    model, *more = rest.split(",")
+    words = dict(one.partition("=")[::2] for one in more)
+    if not (name and address and model) or not set(words) <= {"key", "unencrypted"}:
+        raise Problem("An endpoint is written NAME=URL#MODEL, then perhaps ,key=VARIABLE and ,unencrypted.")
+    fields = {"id": name, "title": f"{name}: {model}", "repo": model, "url": address}
+    extra = {"key_variable": words.get("key", ""), "unencrypted": "unencrypted" in words}
+    try:
+        return EndpointCard(**fields, **extra)
+    except ValidationError as error:
+        first = error.errors()[0]
+        wrong = first["msg"].removeprefix("Value error, ")
+        raise Problem(f"The endpoint {name!r} cannot be used: {first['loc'][0]}: {wrong}.") from None
 
 
 def explain(error: dict, node: yaml.Node, path: Path) -> str:
@@ -187,7 +248,7 @@ def explain(error: dict, node: yaml.Node, path: Path) -> str:
     line = find_line(node, error["loc"])
     key = ".".join(location) or "entry"
     if error["type"] == "extra_forbidden":
-        return f"{path}:{line}: unknown key {key!r}{suggest(key, Card.model_fields)}."
+        return f"{path}:{line}: unknown key {key!r}{suggest(key, EndpointCard.model_fields)}."
     if error["type"] == "literal_error":
         known = [word.strip(" '") for word in error["ctx"]["expected"].replace(" or ", ",").split(",")]
         return f"{path}:{line}: {key}: unknown word {error['input']!r}{suggest(str(error['input']), known)}."

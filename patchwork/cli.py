@@ -120,6 +120,8 @@ def say_place(card: Card, plan: Plan) -> str:
 
 
 def say_fit(plan: Plan) -> str:
+    if plan.host:
+        return "not loaded here"
     return f"{plan.precision}, {format_bytes(plan.held_bytes)}" if plan.fits else "does not fit"
 
 

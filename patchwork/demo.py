@@ -141,6 +141,7 @@ class Demo(Protocol):
     """What a module in `demos/` offers. `NEEDS` holds capability names; `run` ends with exactly one `RESULT`.
 
     Where the tray's picture and question do not suit it, `example()` gives the fields of an example of its own.
+    `REMOTE = True`: it may ask models behind a server, and says on the page what leaves this machine.
     """
 
     NAME: str

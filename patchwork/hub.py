@@ -44,7 +44,7 @@ _checked: dict[str, tuple[float, bool]] = {}
 
 def is_cached(card: Card) -> bool:
     """Whether the checkpoint's configuration and all its weights lie on this machine; asks no network."""
-    if card.bundled or Path(card.repo).is_dir():
+    if card.bundled or card.host or Path(card.repo).is_dir():
         return True
     if find_cached(card, "config.json") is None:
         return False
@@ -147,7 +147,7 @@ def list_weights(card: Card) -> Listing:
 
 def refuse_placeholders(card: Card) -> None:
     """A clone made without Git LFS holds small text files in place of the weights."""
-    if card.bundled or not Path(card.repo).is_dir():
+    if card.bundled or card.host or not Path(card.repo).is_dir():
         return
     for path in [*Path(card.repo).glob("*.safetensors"), *Path(card.repo).glob("*.bin")]:
         if path.read_bytes()[: len(POINTER)] == POINTER if path.stat().st_size < 1024 else False:

@@ -27,7 +27,10 @@ def run_live(
 
     Closing the iterator stops the run and gives the model back. `cancel` stops the wait for the model at once.
     """
-    missing = frozenset(demo.NEEDS) - pool.catalog.get(card_id).capabilities
+    card = pool.catalog.get(card_id)
+    if card.host and not getattr(demo, "REMOTE", False):
+        raise Problem(f"Only the arena asks a server; choose a checkpoint that runs here instead of {card.title}.")
+    missing = frozenset(demo.NEEDS) - card.capabilities
     if missing:
         raise Problem(f"This checkpoint cannot do that (it lacks: {', '.join(sorted(missing))}); choose another one.")
     lease: Lease | None = None

@@ -85,8 +85,8 @@ class Plan(BaseModel):
 
     card_id: str
     title: str
-    device: Literal["cuda", "mps", "cpu"]
-    precision: Precision
+    device: Literal["cuda", "mps", "cpu", "remote"]
+    precision: Precision | Literal["not said"]
     memory_bytes: int
     file_bytes: int = 0
     held_bytes: int = 0
@@ -96,19 +96,24 @@ class Plan(BaseModel):
     seconds: float
     fits: bool
     reason: str = ""
+    host: str = ""
 
     @property
     def anonymous_bytes(self) -> int:
         return self.memory_bytes - self.file_bytes
 
     def cost(self) -> str:
-        """513 MB, about 4.4 GB, or on this machine."""
+        """513 MB, about 4.4 GB, or on this machine; for a model behind a server, where that is."""
+        if self.host:
+            return f"at {self.host}"
         if self.cached:
             return "on this machine"
         return f"{'about ' if self.about else ''}{format_bytes(self.download_bytes)}"
 
     def sentence(self) -> str:
         """For example: SmolVLM-256M · 513 MB · fits here in bf16."""
+        if self.host:
+            return f"{self.title} · answers from {self.host}"
         verdict = f"fits here in {self.precision}" if self.fits else "does not fit here"
         return f"{self.title} · {self.cost()} · {verdict}"
 
@@ -126,6 +131,8 @@ def make_plan(
     cached: bool | None = None,
 ) -> Plan:
     """The first precision that is fast here and fits; else the smallest, with the reason why it does not fit."""
+    if card.host:
+        return plan_remote(card)
     budget = budget_bytes if budget_bytes is not None else allow_memory(hardware)
     choices = (precision,) if precision else choose_precisions(card, hardware)
     needs = [(estimate_memory(card, choice, hardware.device), choice) for choice in choices]
@@ -147,6 +154,22 @@ def make_plan(
         seconds=round(1 + memory.total / READ_RATE, 1),
         fits=fits,
         reason="" if fits else explain_size(card, chosen, memory.held, budget),
+    )
+
+
+def plan_remote(card: Card) -> Plan:
+    """A model behind a server takes no memory here, and nobody knows how long it will take."""
+    return Plan(
+        card_id=card.id,
+        title=card.title,
+        device="remote",
+        precision="not said",
+        memory_bytes=0,
+        download_bytes=0,
+        cached=True,
+        seconds=0.0,
+        fits=True,
+        host=card.host,
     )
 
 
@@ -206,7 +229,7 @@ def suggest_instead(plan: Plan, card: Card, others: Iterable[tuple[Card, Plan]])
     fitting = [
         (len(card.capabilities & other.capabilities), other.parameters, other.title)
         for other, one in others
-        if one.fits and not other.bundled and card.capabilities & other.capabilities
+        if one.fits and not (other.bundled or other.host) and card.capabilities & other.capabilities
     ]
     if plan.fits or not fitting:
         return plan

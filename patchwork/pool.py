@@ -203,7 +203,8 @@ class Pool:
         try:
             fetch(card, report, seat.cancel, self.offline)
             self._require_free(card, seat.plan)
-            report(f"Loading {card.title} in {seat.plan.precision} on {seat.plan.device}")
+            if not card.host:
+                report(f"Loading {card.title} in {seat.plan.precision} on {seat.plan.device}")
             model = self._load(card, seat.plan, report)
             if seat.cancel.is_set():
                 model.close()

@@ -52,6 +52,26 @@ def test_environment_speaks_where_the_command_line_is_silent():
     assert parse_options(["--port", "7002"], environment) == Options(port=7002, offline=True, warm=("a", "b"))
 
 
+NEAR, FAR = "near=http://127.0.0.1:1/v1#m", "far=https://a.example/v1#m,key=MY_KEY"
+
+
+def test_servers_come_from_the_command_line_or_the_environment():
+    assert parse_options(["--endpoint", NEAR, "--endpoint", FAR], {}).endpoints == (NEAR, FAR)
+    environment = {"PATCHWORK_ENDPOINTS": f"{NEAR}\n {FAR}"}
+    assert parse_options([], environment).endpoints == (NEAR, FAR)
+    assert parse_options(["--endpoint", FAR], environment).endpoints == (FAR,)
+
+
+def test_servers_stand_last_in_the_list_and_offline_only_those_of_this_machine():
+    catalog = app.build_pool(Options(device="cpu", endpoints=(NEAR, FAR))).catalog
+    assert [card.id for card in catalog.cards[-2:]] == ["near", "far"]
+    assert app.build_pool(Options(device="cpu", offline=True, endpoints=(NEAR,))).catalog.get("near").here
+    with pytest.raises(Problem, match=r"far answers from a\.example, and the page is offline"):
+        app.build_pool(Options(device="cpu", offline=True, endpoints=(NEAR, FAR)))
+    with pytest.raises(Problem, match="have the same name"):
+        app.build_pool(Options(device="cpu", endpoints=(NEAR, NEAR)))
+
+
 def test_how_long_a_room_waits_and_for_which_recordings():
     options = parse_options(["--replay", "mine"], {"PATCHWORK_PATIENCE": "2.5"})
     assert (options.replay, options.patience, Options().patience) == (Path("mine"), 2.5, 8.0)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bench.memory import MODELS
-from patchwork.catalog import load_catalog
+from patchwork.catalog import load_catalog, read_endpoint
 from patchwork.errors import Problem
 from patchwork.families import get_family
 from patchwork.plan import WIDTH
@@ -24,6 +24,13 @@ GOOD = """
 """
 
 LLAVA = GOOD.replace("clip", "llava").replace("attention", "chat")
+SERVER = """
+- id: far
+  title: Far
+  family: endpoint
+  repo: big/model:7b
+  url: https://api.example.com/v1/
+"""
 PAGES = LLAVA.replace("chat", "read_document") + "  tiles: 4\n"
 
 
@@ -53,6 +60,9 @@ def read(tmp_path: Path, text: str):
         (LLAVA.replace("chat", "read_document"), "list.yaml:2: tiles: a card of llava that can read_document says how"),
         (LLAVA + "  pointing_heads: [[1, 0]]\n", "list.yaml:9: pointing_heads: heads point at tiles"),
         (PAGES + "  pointing_heads: [[1, -1]]\n", "list.yaml:10: pointing_heads.0.1: Input should be greater than"),
+        (SERVER.replace("url", "ulr"), "list.yaml:6: unknown key 'ulr' (did you mean 'url'?)"),
+        (SERVER.replace("https", "http"), "list.yaml:6: url: api.example.com is not on a private network"),
+        (SERVER + "  capabilities: [ground]\n", "list.yaml:7: capabilities.0: unknown word 'ground'"),
         ("a: [", "not valid YAML"),
         ("a: b", "must be a list of checkpoints"),
         ("- just words", "list.yaml:1: a checkpoint is a list of 'key: value' lines"),
@@ -78,6 +88,40 @@ def test_offering_filters_by_capability(tmp_path):
     catalog = read(tmp_path, GOOD + GOOD.replace("one", "two").replace("[attention]", "[chat]"))
     assert [card.id for card in catalog.offering({"chat"})] == ["two"]
     assert catalog.offering({"chat", "attention"}) == []
+
+
+def test_a_server_is_a_card_that_only_some_demos_are_offered(tmp_path):
+    catalog = read(tmp_path, LLAVA + SERVER)
+    card = catalog.get("far")
+    assert (card.host, card.url, card.capabilities) == ("api.example.com", "https://api.example.com/v1", {"chat"})
+    assert not card.bundled and not card.here
+    assert [one.id for one in catalog.offering({"chat"})] == ["one"]
+    assert [one.id for one in catalog.offering({"chat"}, remote=True)] == ["one", "far"]
+
+
+def test_an_option_names_a_server():
+    card = read_endpoint("near=http://127.0.0.1:11434/v1#qwen2.5vl:3b")
+    assert (card.id, card.title, card.repo) == ("near", "near: qwen2.5vl:3b", "qwen2.5vl:3b")
+    assert (card.host, card.here, card.key_variable) == ("127.0.0.1:11434", True, "")
+    assert read_endpoint("far=https://a.example/v1#m,key=MY_KEY").key_variable == "MY_KEY"
+    assert read_endpoint("far=http://a.example/v1#m,unencrypted").unencrypted
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("http://127.0.0.1:11434/v1", "NAME=URL#MODEL"),
+        ("near=http://127.0.0.1:11434/v1", "NAME=URL#MODEL"),
+        ("near=http://127.0.0.1/v1#m,password=sk-secret", "NAME=URL#MODEL"),
+        ("near=http://127.0.0.1/v1#m,key=sk-secret", "'near' cannot be used: key_variable"),
+        ("far=http://a.example/v1#m", "'far' cannot be used: url: a.example is not on a private network"),
+        ("Far One=https://a.example/v1#m", "'Far One' cannot be used: id"),
+    ],
+)
+def test_an_option_that_is_wrong_is_a_sentence_without_a_key(option, words):
+    with pytest.raises(Problem) as raised:
+        read_endpoint(option)
+    assert words in str(raised.value) and "secret" not in str(raised.value)
 
 
 def test_cards_are_frozen(tmp_path):

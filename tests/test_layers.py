@@ -9,8 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"torch", "torchvision", "transformers", "timm", "accelerate", "bitsandbytes"}
-PLAIN = {"boxes", "catalog", "errors", "examples", "images", "lessons", "plan", "tiles"}  # never torch, never gradio
-LATE = {"demo", "hardware", "live", "pool", "recording"}  # torch only inside functions
+PLAIN = {
+    "address",
+    "boxes",
+    "catalog",
+    "errors",
+    "examples",
+    "images",
+    "lessons",
+    "plan",
+    "tiles",
+}  # never torch, never gradio
+LATE = {"demo", "endpoint", "hardware", "live", "pool", "recording"}  # torch only inside functions
 WEIGHTLESS = {"patchwork.demo", "patchwork.errors", "patchwork.images", "patchwork.boxes", "patchwork.tiles"}
 ENGINE = WEIGHTLESS | {
     "patchwork.attention",
@@ -20,6 +30,7 @@ ENGINE = WEIGHTLESS | {
     "patchwork.plan",
     "patchwork.tiny",
     "patchwork.families",
+    "patchwork.endpoint",
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from demos import ask
+from patchwork.catalog import Catalog, read_endpoint
 from patchwork.demo import PartialText, Progress
 from patchwork.errors import Problem
 from patchwork.live import run_live
@@ -85,3 +86,9 @@ def test_a_checkpoint_that_cannot_do_it_is_refused():
     pool = Pool(make_catalog("one", capabilities=["attention"]), MACHINE, load=Loader())
     with pytest.raises(Problem, match="lacks: chat"):
         list(run_live(ask, question("why"), pool, "one"))
+
+
+def test_a_server_is_asked_only_by_a_demo_that_says_what_leaves():
+    pool = Pool(Catalog([read_endpoint("far=https://a.example/v1#m")]), MACHINE, budget_bytes=0)
+    with pytest.raises(Problem, match="Only the arena asks a server"):
+        next(run_live(ask, question("why"), pool, "far"))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from patchwork.catalog import Card
+    from patchwork.endpoint import Usage
     from patchwork.plan import Plan
 
 CAPABILITIES = frozenset(
@@ -122,6 +123,8 @@ class Model:
     """What `read_document` takes: "question", "page" (an empty question: the whole page is written out)."""
     ranks: bool = False
     """Whether `rank_tiles` answers and `read_document` takes `keep` and `ranking`."""
+    usage: Usage | None = None
+    """What a server counted for the one call of a `with_key` model, after it."""
 
     def __init__(self, card: Card, plan: Plan) -> None:
         self.card, self.plan = card, plan
@@ -136,6 +139,10 @@ class Model:
             seconds=round(time.perf_counter() - start, 4),
             bundled=self.card.bundled,
         )
+
+    def with_key(self, key: str) -> Model:
+        """Itself; a model behind a server: one for a single call, asked with the reader's own key where it is given."""
+        return self
 
     # embed_image / embed_text: unit-length float32 rows [n, width], on the CPU
     def embed_image(self, images: Sequence[Image.Image]) -> torch.Tensor:

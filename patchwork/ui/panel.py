@@ -184,10 +184,11 @@ def build_offer(demo: Demo, page: Page, choice: gr.Dropdown) -> gr.Button | None
     return gr.Button(f"Ask a real checkpoint: {plan.sentence()}", elem_classes="pw-offer")
 
 
-def draw_cost(card_id: str, page: Page) -> str:
-    return (
-        f'<p class="pw-explain pw-cost-line">{html.escape(picker.describe_choice(page.catalog.get(card_id), page))}</p>'
-    )
+def draw_cost(card_id: str, page: Page, name: str = "") -> str:
+    """What pressing Run will mean; where two models are chosen, after the name of this one."""
+    words = picker.describe_choice(page.catalog.get(card_id), page)
+    words = words if not name or words.startswith(name) else f"{name}: {words}"
+    return f'<p class="pw-explain pw-cost-line">{html.escape(words)}</p>'
 
 
 def show_code(demo: Demo, page: Page, card_id: str) -> str:

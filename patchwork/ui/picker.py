@@ -18,7 +18,8 @@ QUANTIZED: tuple[Precision, ...] = ("int8", "nf4")
 
 def list_choices(demo: Demo, page: Page) -> list[tuple[str, str]]:
     """(label, id) of every card that can do what the demo needs."""
-    return [(label_card(card, page), card.id) for card in page.catalog.offering(demo.NEEDS)]
+    remote = getattr(demo, "REMOTE", False)
+    return [(label_card(card, page), card.id) for card in page.catalog.offering(demo.NEEDS, remote)]
 
 
 def list_beside(demo: Demo, page: Page) -> list[tuple[str, str]]:
@@ -32,6 +33,8 @@ def label_card(card: Card, page: Page) -> str:
     """Title and one badge: bundled, on this machine, the download, or that it does not fit."""
     if card.bundled:
         return card.title
+    if card.host:
+        return f"{card.title} — at {card.host}"
     plan = page.pool.plan(card)
     if not plan.fits:
         return f"{card.title} — does not fit here"
@@ -67,6 +70,13 @@ def describe_choice(card: Card, page: Page) -> str:
     if card.bundled:
         return "Ships with this page; answers at once. It knows only a drawn world."
     plan = page.pool.plan(card)
+    if card.host:
+        where = (
+            "a server on the machine that runs this page"
+            if card.here
+            else "the picture and the question leave this machine"
+        )
+        return f"{plan.sentence()}; {where}."
     if not plan.fits:
         return plan.reason
     if not plan.cached and page.offline:

@@ -31,7 +31,7 @@ def build_shell(pool: Pool, demos: Mapping[str, Demo], **settings: Any) -> None:
     """Lay out the whole page in the current `gr.Blocks`; `settings` are those of `Page`."""
     gr.HTML(_draw_header(pool.hardware, settings.get("offline", False)), elem_id="pw-header")
     with gr.Row(elem_id="pw-stage"):
-        picture, question = tray.build_tray()
+        picture, question = tray.build_tray(servers=any(card.host for card in pool.catalog.cards))
         page = Page(pool.catalog, pool.hardware, pool, picture, question, **settings)
         with gr.Column(elem_id="pw-main", min_width=0):
             tabs = chapter.build_tabs(page, demos)

@@ -19,10 +19,14 @@ from patchwork.images import example_pictures, load_picture
 
 QUESTION = "What is in the picture?"
 PRIVACY = "Your picture stays on the machine that runs this page and is deleted after your visit."
+WITH_SERVERS = "Only the arena of the last chapter can send it on, to a server that you choose there."
 
 
-def build_tray() -> tuple[gr.Image, gr.Textbox]:
-    """Picture, question, examples, privacy line; returns what a `Page` shares with the chapters."""
+def build_tray(servers: bool = False) -> tuple[gr.Image, gr.Textbox]:
+    """Picture, question, examples, privacy line; returns what a `Page` shares with the chapters.
+
+    `servers`: the operator has named some that a reader may ask.
+    """
     groups = [("Drawn scenes", example_pictures("drawn")), ("Photographs", example_pictures("photograph"))]
     groups = [(title, pictures) for title, pictures in groups if pictures]
     paths = [path for _, pictures in groups for _, path in pictures]
@@ -44,7 +48,7 @@ def build_tray() -> tuple[gr.Image, gr.Textbox]:
             QUESTION, label="Your question", lines=2, max_lines=4, interactive=True, elem_id="pw-question"
         )
         strip = gr.HTML(_draw_strip(groups), js_on_load=_PICK, elem_id="pw-examples")
-        gr.HTML(f'<p class="pw-privacy">{PRIVACY}</p>')
+        gr.HTML(f'<p class="pw-privacy">{PRIVACY}{f" {WITH_SERVERS}" if servers else ""}</p>')
 
     def pick_example(event: gr.EventData) -> Image.Image:
         index = event.index

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from patchwork.catalog import Catalog
+from patchwork.catalog import Catalog, read_endpoint
 from patchwork.pool import Pool
 from patchwork.ui import picker
 from tests.fakes import MACHINE, Loader, make_card
@@ -13,6 +13,8 @@ DEMO = SimpleNamespace(NAME="ask", TITLE="Ask", NEEDS=frozenset({"chat"}))
 BUNDLED = make_card("tiny", capabilities=["chat"])
 SMALL = make_card("small", repo="someone/small", capabilities=["chat"], recommended_for=["ask"])
 GATED = make_card("gated", repo="someone/gated", capabilities=["chat"], gated=True)
+FAR = read_endpoint("far=https://a.example/v1#m")
+NEAR = read_endpoint("near=http://localhost:1/v1#m")
 HUGE = make_card("huge", 10**12, repo="someone/huge", capabilities=["chat"])
 
 
@@ -26,7 +28,7 @@ def cached(monkeypatch) -> set[str]:
 
 
 def make_page(offline: bool = False) -> SimpleNamespace:
-    pool = Pool(Catalog([BUNDLED, SMALL, GATED, HUGE]), MACHINE, load=Loader())
+    pool = Pool(Catalog([BUNDLED, SMALL, GATED, HUGE, FAR, NEAR]), MACHINE, load=Loader())
     return SimpleNamespace(catalog=pool.catalog, pool=pool, offline=offline)
 
 
@@ -43,9 +45,18 @@ def test_one_that_does_not_fit_is_never_the_default(cached):
     assert picker.choose_default(DEMO, make_page()) == "tiny"
 
 
+def test_a_server_is_offered_only_where_the_demo_says_what_leaves_and_is_never_the_default(cached):
+    arena = SimpleNamespace(NAME="arena", TITLE="Arena", NEEDS=frozenset({"chat"}), REMOTE=True)
+    assert [card_id for _, card_id in picker.list_choices(DEMO, make_page())] == ["tiny", "small", "gated", "huge"]
+    assert [card_id for _, card_id in picker.list_choices(arena, make_page())][-2:] == ["far", "near"]
+    assert picker.choose_default(arena, make_page()) == "tiny"
+
+
 @pytest.mark.parametrize(
     ("card", "offline", "reachable", "words"),
     [
+        (FAR, False, True, "answers from a.example; the picture and the question leave this machine."),
+        (NEAR, True, False, "answers from localhost:1; a server on the machine that runs this page."),
         (BUNDLED, False, True, "answers at once"),
         (SMALL, False, True, "of memory, on cpu"),
         (SMALL, True, True, "the page is offline"),

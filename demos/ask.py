@@ -14,6 +14,7 @@ from patchwork.boxes import read_boxes
 from patchwork.demo import Box, Data, Event, Metric, PartialText, Picture, Progress, Result, check_question
 from patchwork.errors import Problem
 from patchwork.families.protocol import Model
+from patchwork.snippets import write_options, write_prompt
 from patchwork.ui import render as draw
 from patchwork.ui.page import Page
 from patchwork.ui.panel import live_panel
@@ -119,20 +120,8 @@ def lay_out(figure: str, inputs: Inputs, words: str) -> str:
     return f'<div class="pw-result">{figure}<div>{asked}{words}</div></div>'
 
 
-TEMPLATE = """content = [{"type": "image"}, {"type": "text", "text": question}]
-text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)"""
-
-NO_TEMPLATE = {  # families whose model pages write the prompt out
-    "blip2": 'text = f"Question: {question} Answer:"',
-    "kosmos2": 'text = f"Question: {question} Answer:"',
-    "paligemma": 'text = f"<image>answer en {question}"',
-}
-
-
 def snippet(card) -> str:
     """A stand-alone program that does the same."""
-    prompt = NO_TEMPLATE.get(card.family, TEMPLATE)
-    options = ", do_image_splitting=False" if card.family in ("idefics3", "smolvlm2") else ""
     return f'''import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -143,8 +132,8 @@ processor = AutoProcessor.from_pretrained(MODEL)
 
 image = Image.open("picture.png").convert("RGB")
 question = "What is in the picture?"
-{prompt}
-inputs = processor(images=image, text=text, return_tensors="pt"{options})
+{write_prompt(card)}
+inputs = processor(images=image, text=text, return_tensors="pt"{write_options(card)})
 with torch.inference_mode():
     tokens = model.generate(**inputs, max_new_tokens={MOST_TOKENS}, do_sample=False)
 print(processor.decode(tokens[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))

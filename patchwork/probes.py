@@ -108,7 +108,7 @@ AXES = {
         ),
         Axis(
             "sign",
-            "Reading a sign",
+            "Signs",
             "what does the sign say?",
             SIGNS,
             hint="Answer with that word or number only.",

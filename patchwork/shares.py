@@ -18,12 +18,6 @@ class Share:
         return self.right / self.asked if self.asked else 0.0
 
     @property
-    def error(self) -> float:
-        """Half the width of `bounds`: one standard error."""
-        low, high = self.bounds
-        return (high - low) / 2
-
-    @property
     def bounds(self) -> tuple[float, float]:
         """One standard error to both sides, by the score interval (Wilson 1927, J. Am. Stat. Assoc. 22:209).
 
@@ -35,3 +29,8 @@ class Share:
         middle = (share + 1 / (2 * count)) / (1 + 1 / count)
         half = math.sqrt(share * (1 - share) / count + 1 / (4 * count * count)) / (1 + 1 / count)
         return max(0.0, middle - half), min(1.0, middle + half)
+
+    def __str__(self) -> str:
+        """ "75 % (62–85)": the share and its bounds, in per cent."""
+        low, high = self.bounds
+        return f"{100 * self.value:.0f} % ({100 * low:.0f}–{100 * high:.0f})"

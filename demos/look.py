@@ -41,7 +41,7 @@ MINE = "mine"
 KNOWN = ("colour", "kind", "count", "presence", "left or right", "sign")
 """Kinds of questions that the panel can bring itself, with the truth."""
 CHOICES = [
-    ("Yours: the picture and the question above", MINE),
+    ("Yours: your picture, your question", MINE),
     *((f"A drawn scene: {AXES[name].title.lower()}", name) for name in KNOWN),
 ]
 WHICH = {"right": "Right picture", "blank": "Blank picture", "wrong": "Wrong picture"}
@@ -180,7 +180,7 @@ def make_blank(picture: Image.Image) -> Image.Image:
 
 def draw_sight(sight: Sight, inputs: Inputs) -> Image.Image:
     if sight.which == "blank":
-        return make_blank(inputs.picture)
+        return make_blank(inputs.picture if inputs.about == MINE else draw_scene(FIRST))
     return inputs.picture if sight.seed is None else draw_scene(sight.seed, sight.objects)
 
 
@@ -265,11 +265,11 @@ def draw_one(sight: Sight, inputs: Inputs) -> str:
 
 def draw_truth(sight: Sight) -> str:
     if sight.which == "blank":
-        return '<p class="pw-truth">Nothing to see: even grey.</p>'
+        return '<div class="pw-truth">Nothing to see: even grey.</div>'
     if not sight.truth:
-        return '<p class="pw-truth">The true answer is not known here.</p>' if sight.seed is None else ""
+        return '<div class="pw-truth">The true answer is not known here.</div>' if sight.seed is None else ""
     mark = "" if sight.right is None else draw.draw_mark(sight.right) + " "
-    return f'<p class="pw-truth">{mark}True answer: {html.escape(sight.truth)}</p>'
+    return f'<div class="pw-truth">{mark}True answer: {html.escape(sight.truth)}</div>'
 
 
 def explain_sights(sights: Sequence[Sight]) -> str:
@@ -300,7 +300,7 @@ def explain_sights(sights: Sequence[Sight]) -> str:
 ROWS = (
     ("there", "It is there", "should be yes"),
     ("absent", "It is not there", "should be no"),
-    ("blank", "Blank picture", "nothing is there: should be no"),
+    ("blank", "Blank picture", "should be no"),
 )
 
 
@@ -325,8 +325,8 @@ def draw_row(name: str, title: str, wanted: str, yeses: Yeses) -> str:
     )
     figure = f"<b>{yeses.share}</b> yes" if yeses.asked else "not asked yet"
     return (
-        f'<div class="pw-yes-row" data-row="{name}"><p><b>{title}</b> <span>{wanted}</span></p>'
-        f'<div class="pw-yes-bar">{parts}</div><p class="pw-yes-share">{figure}</p></div>'
+        f'<div class="pw-yes-row" data-row="{name}"><div><b>{title}</b> <span>{wanted}</span></div>'
+        f'<div class="pw-yes-bar">{parts}</div><div class="pw-yes-share">{figure}</div></div>'
     )
 
 
@@ -369,7 +369,7 @@ def draw_poll(poll: Poll) -> str:
     return (
         f'<tr><td><img src="{draw_small(poll.seed)}" alt="" width="64" height="64"></td>'
         f"<td>{html.escape(poll.question)}</td><td>{draw.draw_mark(right)} {html.escape(poll.said)}</td>"
-        f"<td>{html.escape(poll.blank or '')}</td></tr>"
+        f'<td data-label="to the blank">{html.escape(poll.blank or "")}</td></tr>'
     )
 
 

@@ -183,7 +183,7 @@ def draw_status(measured: Measured) -> str:
     newest = measured.newest
     line = f"{draw.draw_mark(newest.right)} {html.escape(newest.question)} <b>{html.escape(newest.said)}</b>"
     bar = draw.draw_progress(Progress(message=words, fraction=count / measured.planned))
-    return f'{bar}<p class="pw-newest">{line}</p>'
+    return f'{bar}<div class="pw-newest">{line}</div>'
 
 
 def list_spokes(measured: Measured) -> list[Spoke]:
@@ -191,8 +191,10 @@ def list_spokes(measured: Measured) -> list[Spoke]:
     spokes = []
     for name, axis in AXES.items():
         score = scores.get(name)
-        known = score and score.asked
-        spokes.append(Spoke(axis.title, score.share if known else None, score.chance if known else None))
+        if score is None or not score.asked:
+            spokes.append(Spoke(axis.title, None, None, "not asked" if score is None else "to come"))
+        else:
+            spokes.append(Spoke(axis.title, score.share, score.chance))
     return spokes
 
 
@@ -204,7 +206,8 @@ def draw_shares(measured: Measured) -> str:
     return (
         f'<figure class="pw-radar-figure">{draw_radar(spokes, label)}'
         '<figcaption><span class="pw-key-measured">right answers, with one standard error</span> '
-        '<span class="pw-key-chance">a blind guess</span></figcaption></figure>'
+        '<span class="pw-key-chance">a blind guess</span> <span class="pw-key-rings">rings: 25, 50, 75, 100 %</span>'
+        "</figcaption></figure>"
     )
 
 
@@ -226,7 +229,7 @@ def draw_score(score: Score) -> str:
     chance = "–" if score.chance is None else f"{100 * score.chance:.0f} %"
     return (
         f'<tr data-axis="{score.axis}"><td>{AXES[score.axis].title}</td>'
-        f'<td class="pw-number-cell">{score.right} of {score.asked}</td>'
+        f'<td class="pw-number-cell">{f"{score.right} of {score.asked}" if score.asked else "–"}</td>'
         f'<td class="pw-number-cell"><b>{value}</b> {bounds}</td><td class="pw-number-cell">{chance}</td></tr>'
     )
 
@@ -249,7 +252,8 @@ def choose_samples(asked: Sequence[Asked]) -> list[Asked]:
 def draw_samples(asked: Sequence[Asked]) -> str:
     rows = "".join(
         f'<tr><td><img src="{draw_small(one.seed, one.objects)}" alt="" width="72" height="72"></td>'
-        f"<td>{html.escape(one.question)}</td><td>{html.escape(one.truth)}</td><td>{draw_said(one)}</td></tr>"
+        f'<td>{html.escape(one.question)}</td><td data-label="true:">{html.escape(one.truth)}</td>'
+        f"<td>{draw_said(one)}</td></tr>"
         for one in choose_samples(asked)
     )
     return (
@@ -286,7 +290,7 @@ model = AutoModelForImageTextToText.from_pretrained(MODEL, dtype=torch.float32).
 processor = AutoProcessor.from_pretrained(MODEL)
 
 image, right = Image.open("picture.png").convert("RGB"), 0
-PROBES = [
+PROBES = [  # questions, each with its true answer for your picture
     ("{ring.ask(("ring",))}{hints[0]}", "yes"),
     ("{ring.ask(("boat",))}{hints[0]}", "no"),
     ("{count.ask(())}{hints[1]}", "3"),

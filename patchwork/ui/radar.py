@@ -17,7 +17,7 @@ BESIDE, CAP = 15, 5  # pixels of the drawing: from the rim to a label, and half 
 
 @dataclass(frozen=True)
 class Spoke:
-    """`share` is None where nothing was asked, for the reason in `words`; `chance`, 0–1, None where not known yet."""
+    """`share` is None where nothing was asked; `words` then stand for it. `chance`: 0–1, or None."""
 
     title: str
     share: Share | None
@@ -58,11 +58,7 @@ def draw_rings(spokes: Sequence[Spoke]) -> str:
         (x1, y1), (x2, y2) = CENTRE, place(i, count, 1)
         missing = "" if spoke.share else " pw-missing"
         parts.append(f'<line class="pw-spoke{missing}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
-    return "".join(parts) + "".join(
-        f'<text class="pw-ring-label" x="{CENTRE[0] + 5:.1f}" y="{CENTRE[1] - ring * RADIUS + 12:.1f}">'
-        f"{100 * ring:.0f} %</text>"
-        for ring in (0.5, 1.0)
-    )
+    return "".join(parts)
 
 
 def draw_outline(values: Sequence[float | None], kind: str, filled: bool = False) -> str:

@@ -15,12 +15,22 @@ NO_TEMPLATE = {  # families whose model pages write the prompt out
     "kosmos2": 'text = f"Question: {question} Answer:"',
     "paligemma": 'text = f"<image>answer en {question}"',
 }
+ONE_VIEW = ("idefics3", "smolvlm2")
+"""Families that cut every picture into tiles unless they are told not to."""
+
+
+def write_prompt(card: Card) -> str:
+    """From a variable `question` to a variable `text`."""
+    return NO_TEMPLATE.get(card.family, TEMPLATE)
+
+
+def write_options(card: Card) -> str:
+    """What else the processor is told, ready to follow other arguments."""
+    return ", do_image_splitting=False" if card.family in ONE_VIEW else ""
 
 
 def write_chat(card: Card, most_tokens: int) -> str:
     """With transformers, for a checkpoint that runs here."""
-    prompt = NO_TEMPLATE.get(card.family, TEMPLATE)
-    options = ", do_image_splitting=False" if card.family in ("idefics3", "smolvlm2") else ""
     return f'''import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -31,8 +41,8 @@ processor = AutoProcessor.from_pretrained(MODEL)
 
 image = Image.open("picture.png").convert("RGB")
 question = "What is in the picture?"
-{prompt}
-inputs = processor(images=image, text=text, return_tensors="pt"{options})
+{write_prompt(card)}
+inputs = processor(images=image, text=text, return_tensors="pt"{write_options(card)})
 with torch.inference_mode():
     tokens = model.generate(**inputs, max_new_tokens={most_tokens}, do_sample=False)
 print(processor.decode(tokens[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))

@@ -173,6 +173,10 @@ def draw_answerer(who: Answerer) -> str:
     return f'<p class="pw-answerer">Answered by {facts}{note}</p>{bundled}'
 
 
+def draw_mark(right: bool) -> str:
+    return '<b class="pw-ok" title="right">✓</b>' if right else '<b class="pw-no" title="not right">✕</b>'
+
+
 def draw_pair(left: str, right: str) -> str:
     return f'<div class="pw-pair"><div>{left}</div><div>{right}</div></div>'
 

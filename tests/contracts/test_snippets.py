@@ -19,21 +19,26 @@ from demos import (
     honesty,
     instructions,
     kinds,
+    look,
+    measure,
     several,
     similarity,
     trace,
     train,
 )
+from patchwork.answers import read_number, read_yes_or_no
 from patchwork.catalog import load_catalog, read_endpoint
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
 from patchwork.plan import make_plan
+from patchwork.probes import AXES
 from patchwork.tiny import FRESH, draw_scene
 from patchwork.tiny.catalogue import invent_page
 from tests.chat_stand_in import WORDS, serve_chat
 from tests.tiny_models import make_card, shared_folder
 
 CATALOG = load_catalog()
+READERS = (read_yes_or_no, read_yes_or_no, read_number)
 
 
 def run_snippet(demo, card, folder) -> str:
@@ -156,6 +161,25 @@ def test_instructions(tmp_path):
     assert run_snippet(instructions, card, tmp_path).splitlines() == said
 
 
+def test_look(tmp_path):
+    card = CATALOG.get("tiny-llava")
+    look.draw_scene(look.FIRST).save(tmp_path / "other.png")
+    sights = run_demo(look, card, question="What is in the picture?", polls=4).looks.sights
+    assert run_snippet(look, card, tmp_path).splitlines() == [sight.said for sight in sights]
+
+
+def test_measure(tmp_path):
+    """It asks in the panel's words, of the picture that it is given, and counts by the first word."""
+    card = CATALOG.get("tiny-llava")
+    model = get_family(card.family).load(card, make_plan(card, detect_cpu()), lambda *_: None)
+    questions = [AXES["presence"].ask(("ring",)), AXES["presence"].ask(("boat",)), AXES["count"].ask(())]
+    *said, sum_line = run_snippet(measure, card, tmp_path).splitlines()
+    mine = ["".join(model.chat([draw_scene(FRESH + 11, 256)], one, max_new_tokens=48)).strip() for one in questions]
+    assert said == mine
+    right = sum(read(text) == truth for read, text, truth in zip(READERS, said, ("yes", "no", "3"), strict=True))
+    assert sum_line.startswith(f"{right} of 3 right: {100 * right / 3:.0f} % ±")
+
+
 def test_several(tmp_path):
     card, pictures = CATALOG.get("tiny-llava"), several.example()["pictures"][::3]
     for number, picture in enumerate(pictures, start=1):
@@ -198,6 +222,8 @@ def test_train(tmp_path):
         honesty,
         instructions,
         kinds,
+        look,
+        measure,
         several,
         similarity,
         trace,

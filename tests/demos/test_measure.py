@@ -1,0 +1,116 @@
+"""Measure it yourself: asked in turns, scored as read, what was measured stays, what was not asked is said."""
+
+import pytest
+from PIL import Image
+
+from demos import measure
+from patchwork.families.protocol import GroundedBox, Grounding
+from patchwork.probes import AXES
+from patchwork.recording import read_event
+from patchwork.ui.panel import read_inputs
+from tests.fakes import FakeModel, make_card
+from tests.tiny_models import make_plan
+
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+class Scripted(FakeModel):
+    def __init__(self, said: str, *capabilities: str) -> None:
+        card = make_card(capabilities=["chat", *capabilities])
+        super().__init__(card, make_plan(card, "fp32"))
+        self.said = said
+
+    def chat(self, images, prompt, max_new_tokens=128, stop=None):
+        assert isinstance(images[0], Image.Image)
+        yield self.said
+
+    def ground(self, image, phrase, max_new_tokens=256, stop=None):
+        edges = (0.25 * image.width, 0.25 * image.height, 0.75 * image.width, 0.75 * image.height)
+        yield Grounding(self.said, (GroundedBox("it", edges, (0, 1)),), ())
+
+
+def run(said: str, *capabilities: str, each: int = 4):
+    inputs = measure.Inputs(each=each)
+    return inputs, list(measure.run(inputs, Scripted(said, *capabilities)))
+
+
+def scores_of(event) -> dict[str, measure.Score]:
+    measured = event.measured if isinstance(event, measure.RunResult) else event
+    return {score.axis: score for score in measured.scores}
+
+
+def test_always_left_is_right_half_of_the_time():
+    _, events = run("left")
+    score = scores_of(events[-1])["left or right"]
+    assert (score.right, score.asked, score.unread, score.chance) == (2, 4, 0, 0.5)
+
+
+def test_what_names_no_choice_is_unread_and_wrong():
+    inputs, events = run("hm")
+    assert all((score.right, score.unread) == (0, score.asked) for score in scores_of(events[-1]).values())
+    assert "28 answers name none of the choices" in measure.render(events[-1], inputs)
+    assert "Every answer could be read" not in measure.render(events[-1], inputs)
+
+
+def test_axes_take_turns_so_that_a_stop_leaves_all_about_equally_far():
+    _, events = run("yes")
+    for event in events[1:-1]:
+        counts = [score.asked for score in event.scores]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_boxes_are_asked_of_models_that_write_them_only():
+    inputs, events = run("yes")
+    assert events[-1].measured.missing == ["box"] and "box" not in scores_of(events[-1])
+    shown = measure.render(events[-1], inputs)
+    assert measure.NO_BOXES in shown and ">not asked</tspan>" in shown
+    _, events = run("yes", "ground")
+    score = scores_of(events[-1])["box"]
+    assert score.asked == 4 and score.right / 4 == score.chance  # this model always says the middle
+
+
+def test_running_scores_say_how_far_and_what_was_said():
+    inputs, events = run("yes", each=4)
+    shown = measure.render(events[10], inputs)
+    assert "10 of 28 questions" in shown and events[10].newest.said in shown and "to come" not in shown
+    assert "to come" in measure.render(events[1], inputs)
+
+
+def test_samples_are_one_a_kind_and_wrong_ones_first():
+    inputs, events = run("left")
+    samples = measure.choose_samples(events[-1].asked)
+    assert [one.axis for one in samples] == [name for name in AXES if name != "box"]
+    assert not any(one.right for one in samples)
+    assert measure.render(events[-1], inputs).count('<td data-label="true:">') == 7
+
+
+def test_events_survive_json_and_markup_stays_text():
+    inputs, events = run(EVIL, "ground")
+    for event in events:
+        assert read_event(event.model_dump(mode="json"), measure) == event
+        assert "<img src=x" not in measure.render(event, inputs)
+
+
+def test_two_readers_at_once_keep_their_own():
+    runs = [measure.run(measure.Inputs(each=4), Scripted(said)) for said in ("left", "right")]
+    *_, (left, right) = zip(*runs, strict=True)
+    assert {one.said for one in left.asked} == {"left"} and {one.said for one in right.asked} == {"right"}
+
+
+def test_stopping_leaves_the_model_alone():
+    model = Scripted("yes")
+    events = measure.run(measure.Inputs(each=40), model)
+    shown = [next(events) for _ in range(6)]
+    events.close()
+    assert sum(score.asked for score in shown[-1].scores) == 5
+
+
+@pytest.mark.parametrize("each", [2, 5, 42])
+def test_bad_numbers_are_refused(each):
+    with pytest.raises(ValueError):
+        measure.Inputs(each=each)
+
+
+def test_it_needs_no_picture_and_a_queue_of_its_own():
+    assert read_inputs(measure, None, {"each": 8}) == measure.Inputs()
+    assert measure.QUEUE != "device"

@@ -152,7 +152,6 @@ def answer_sight(
 def take_polls(count: int, model: Model) -> Iterator[list[Poll]]:
     """All polls so far, after every answer: the picture's, then the blank one's."""
     polls: list[Poll] = []
-    polls: list[Poll]
     for probe in list_polls(count):
         picture, question = probe.draw(), probe.word_for(model)
         answers = {"said": ask(model, picture, question)}

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import gradio as gr
 from pydantic import Field
 
-from patchwork.demo import Data, Event, Progress, Result
+from patchwork.demo import Data, Event, Metric, Progress, Result
 from patchwork.families.protocol import Model
 from patchwork.probes import AXES, ENOUGH, MOST_TOKENS, Outcome, Probe, overlap_box, put, write_probes
 from patchwork.shares import Share
@@ -35,6 +35,7 @@ WARNING = (
 )
 NEEDS = frozenset({"chat"})
 QUEUE = "measure"  # many questions: other panels need not wait for them
+MEASURES = True  # a checkpoint may stand beside itself in fewer bits
 NO_BOXES = "not asked: this checkpoint writes no boxes"
 
 
@@ -83,8 +84,11 @@ class Measured(Data):
 
 
 class RunResult(Result):
+    """`weight_bytes`: of the model's parameters and buffers, as they lie in memory."""
+
     measured: Measured
     asked: list[Asked]
+    weight_bytes: int
 
 
 KINDS = {"measured": Measured}
@@ -111,7 +115,8 @@ def run(inputs: Inputs, model: Model) -> Iterator[Event]:
         )
         yield state
     told = [tell(model, probe, outcome) for probe, outcome in asked]
-    yield RunResult(answered_by=model.answerer(start), measured=state, asked=told)
+    size = model.memory_bytes()
+    yield RunResult(answered_by=model.answerer(start), measured=state, asked=told, weight_bytes=size)
 
 
 def take_in_turns(names: Sequence[str], each: int) -> Iterator[Probe]:
@@ -166,11 +171,23 @@ def render(event: Event, inputs: Inputs) -> str:
     measured = event.measured if done else event
     title = f"<h4>{html.escape(event.answered_by.title)}</h4>" if done else ""
     status = "" if done else draw_status(measured)
-    end = draw_samples(event.asked) + draw.draw_answerer(event.answered_by) if done else ""
+    end = draw_end(event) if done else ""
     return (
         f'<div class="pw-measured">{title}{status}<div class="pw-radar-row">{draw_shares(measured)}'
         f"{draw_table(measured)}</div>{end}</div>"
     )
+
+
+def draw_end(event: RunResult) -> str:
+    """What the whole run was, for comparison with another checkpoint, or the same one in fewer bits."""
+    right = Share(sum(one.right for one in event.asked), len(event.asked))
+    pace = round(event.measured.seconds / len(event.asked), 3)
+    metrics = [
+        Metric(label="All skills together", value=round(100 * right.value, 1), unit="%", note=f"{right}"),
+        Metric(label="Weights in memory", value=round(event.weight_bytes / 1e6, 1), unit="MB"),
+        Metric(label="A question", value=pace, unit="s", note="on average"),
+    ]
+    return draw.draw_metrics(metrics) + draw_samples(event.asked) + draw.draw_answerer(event.answered_by)
 
 
 def draw_status(measured: Measured) -> str:

@@ -171,7 +171,7 @@ class Catalog:
             return card
         if precision not in get_args(Precision):
             raise Problem(f"There is no precision named {precision!r}; one of {', '.join(get_args(Precision))}.")
-        if precision in card.refuses:
+        if precision in card.refuses or card.host:
             raise Problem(f"{card.title} cannot run in {precision}; choose another precision.")
         return card.in_precision(precision)
 

@@ -52,6 +52,9 @@ class FakeModel(Model):
     def count_image_tokens(self, image) -> int:
         return 64
 
+    def memory_bytes(self) -> int:
+        return 4_000_000
+
     def similarity(self, image, texts) -> Similarity:
         cosine = [1 / (1 + len(text)) for text in texts]
         return Similarity(cosine, cosine, cosine, cosine, "softmax")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bench.memory import MODELS
-from patchwork.catalog import load_catalog, read_endpoint
+from patchwork.catalog import Catalog, load_catalog, read_endpoint
 from patchwork.errors import Problem
 from patchwork.families import get_family
 from patchwork.plan import WIDTH
@@ -200,3 +200,9 @@ def test_any_checkpoint_can_be_asked_in_one_precision(tmp_path):
         catalog.get("one@int8")
     with pytest.raises(Problem, match="did you mean 'one'"):
         catalog.get("onee@nf4")
+
+
+def test_a_model_behind_a_server_has_a_precision_of_its_own():
+    catalog = Catalog([read_endpoint("near=http://127.0.0.1:11434/v1#qwen2.5vl:3b")])
+    with pytest.raises(Problem, match="cannot run in nf4"):
+        catalog.get("near@nf4")

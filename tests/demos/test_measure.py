@@ -4,11 +4,14 @@ import pytest
 from PIL import Image
 
 from demos import measure
+from patchwork.catalog import load_catalog
+from patchwork.families import get_family
 from patchwork.families.protocol import GroundedBox, Grounding
+from patchwork.plan import make_plan as make_room
 from patchwork.probes import AXES
 from patchwork.recording import read_event
 from patchwork.ui.panel import read_inputs
-from tests.fakes import FakeModel, make_card
+from tests.fakes import MACHINE, FakeModel, make_card
 from tests.tiny_models import make_plan
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -114,3 +117,26 @@ def test_bad_numbers_are_refused(each):
 def test_it_needs_no_picture_and_a_queue_of_its_own():
     assert read_inputs(measure, None, {"each": 8}) == measure.Inputs()
     assert measure.QUEUE != "device"
+
+
+def test_the_end_sums_up_what_fewer_bits_may_cost():
+    """Right answers of all kinds together, and the bytes that the weights take."""
+    inputs, events = run("left")
+    last = events[-1]
+    right = sum(score.right for score in last.measured.scores)
+    assert last.weight_bytes == 4_000_000
+    shown = measure.render(last, inputs)
+    assert f"{100 * right / len(last.asked):.1f}" in shown and "4.0" in shown and "Weights in memory" in shown
+
+
+@pytest.mark.parametrize("precision", ["int8", "nf4"])
+def test_the_bundled_model_can_be_measured_in_fewer_bits(tmp_path, monkeypatch, precision):
+    """Its own weights, rounded: less memory, and still mostly right."""
+    monkeypatch.setenv("PATCHWORK_QUANTIZED", str(tmp_path))
+    full, fewer = (load_catalog().get(name) for name in ("tiny-llava", f"tiny-llava@{precision}"))
+    models = [get_family("llava").load(card, make_room(card, MACHINE), lambda *_: None) for card in (full, fewer)]
+    results = [list(measure.run(measure.Inputs(each=4), model))[-1] for model in models]
+    assert results[1].answered_by.precision == precision
+    assert results[1].weight_bytes < 0.5 * results[0].weight_bytes
+    right = [sum(one.right for one in result.asked) / len(result.asked) for result in results]
+    assert right[0] > 0.8 and right[1] > 0.6

@@ -160,14 +160,17 @@ def stream_side(
             last, text = step, getattr(step, "text", text)
             yield frame(hidden or card.title, mark + (draw_hidden(step) if hidden else render(step, inputs))), None
     except Problem as problem:
-        shown = frame(card.title, draw.draw_problem(str(problem)) + draw_kept(text))
-        yield (
-            shown if not hidden else frame(hidden, draw.draw_problem("This side could not answer.")),
-            End(shown, False),
-        )
+        yield fail(card, problem, hidden, text)
         return
     shown = frame(card.title, mark + render(last, inputs))
     yield frame(hidden, draw_hidden(last)) if hidden else shown, End(shown, True)
+
+
+def fail(card: Card, problem: Problem, hidden: str, text: str = "") -> tuple[str, End]:
+    """The sentence and what had been said until then; hidden, the sentence would tell who it is."""
+    shown = frame(card.title, draw.draw_problem(str(problem)) + draw_kept(text))
+    unnamed = frame(hidden, draw.draw_problem("This side could not answer."))
+    return unnamed if hidden else shown, End(shown, False)
 
 
 def find_recorded(page: Page, card: Card) -> Recording | None:
@@ -356,9 +359,14 @@ class Panel:
             if card is None or bool(card.host) != remote:
                 yield gr.skip(), gr.skip()
                 return
-            inputs = read_inputs(sys.modules[__name__], picture, {"question": question})
+            hidden = "AB"[side] if dealt.blind else ""
+            try:  # the reader may have emptied the tray since Run was pressed
+                inputs = read_inputs(sys.modules[__name__], picture, {"question": question})
+            except Problem as problem:
+                yield fail(card, problem, hidden)
+                return
             mine = inputs.with_key(dict(zip(self.keys, keys, strict=True)).get(card.id, ""))
-            yield from stream_side(self.page, mine, card, "AB"[side] if dealt.blind else "", on_stage)
+            yield from stream_side(self.page, mine, card, hidden, on_stage)
 
         return stream
 

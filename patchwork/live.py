@@ -29,7 +29,7 @@ def run_live(
     """
     card = pool.catalog.get(card_id)
     if card.host and not getattr(demo, "REMOTE", False):
-        raise Problem(f"Only the arena asks a server; choose a checkpoint that runs here instead of {card.title}.")
+        raise Problem(f"{card.title} answers from a server, which this panel does not ask; choose one that runs here.")
     missing = frozenset(demo.NEEDS) - card.capabilities
     if missing:
         raise Problem(f"This checkpoint cannot do that (it lacks: {', '.join(sorted(missing))}); choose another one.")

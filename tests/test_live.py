@@ -90,5 +90,5 @@ def test_a_checkpoint_that_cannot_do_it_is_refused():
 
 def test_a_server_is_asked_only_by_a_demo_that_says_what_leaves():
     pool = Pool(Catalog([read_endpoint("far=https://a.example/v1#m")]), MACHINE, budget_bytes=0)
-    with pytest.raises(Problem, match="Only the arena asks a server"):
+    with pytest.raises(Problem, match="answers from a server, which this panel does not ask"):
         next(run_live(ask, question("why"), pool, "far"))

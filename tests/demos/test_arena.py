@@ -151,3 +151,25 @@ def test_the_first_choice_stays_on_this_machine(chat):
 def test_words_are_escaped():
     evil = "<img src=x>"
     assert evil not in arena.render(PartialText(text=evil), INPUTS) + arena.frame(evil, "")
+
+
+BLIND, GOOD, BAD = Round(("two", "one"), True), arena.End("<p>good</p>", True), arena.End("<p>bad</p>", False)
+PANEL = SimpleNamespace(page=SimpleNamespace(catalog=make_local("one", "two")))
+
+
+def test_blind_with_a_failed_side_there_is_no_vote_and_nothing_hidden():
+    said, left, right, voting = arena.Panel.settle(PANEL, BLIND, GOOD, BAD)
+    assert "nothing to judge" in said and (left, right) == (GOOD.html, BAD.html) and not voting["visible"]
+    assert arena.Panel.settle(PANEL, BLIND, GOOD, GOOD)[3]["visible"]
+
+
+@pytest.mark.parametrize("state", [(BLIND, GOOD, None), (Round(("two", "one"), False), GOOD, GOOD), (None, GOOD, GOOD)])
+def test_nothing_is_settled_early_or_in_the_open(state):
+    assert all(one == arena.gr.skip() for one in arena.Panel.settle(PANEL, *state))
+
+
+def test_a_vote_counts_once():
+    dealt, _, left, right, _, tally, shown = arena.Panel.judge(PANEL, "left", BLIND, GOOD, GOOD, {})
+    assert (dealt, left, right) == (None, GOOD.html, GOOD.html)
+    assert tally == {("one", "two"): (0, 1, 0)} and "One question proves nothing" in shown
+    assert arena.Panel.judge(PANEL, "left", dealt, GOOD, GOOD, tally)[5] == arena.gr.skip()

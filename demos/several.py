@@ -196,7 +196,11 @@ def build(page: Page) -> None:
         with gr.Row(elem_classes="pw-run-row"):
             count = gr.Slider(2, MOST, FIRST, step=1, label="Frames taken from the clip", min_width=220, scale=2)
             own = gr.UploadButton(
-                "My animated GIF or WebP", file_types=[".gif", ".webp", ".png"], size="sm", min_width=200
+                "My animated GIF or WebP",
+                file_types=[".gif", ".webp", ".png"],
+                size="sm",
+                min_width=200,
+                elem_id="pw-several-own",
             )
             built_in = gr.Button("The built-in clip", size="sm", min_width=140)
         question = gr.Textbox(ASKED, label="Question about them", max_lines=2)

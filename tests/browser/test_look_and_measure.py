@@ -1,44 +1,17 @@
-"""“Does it look?” and “Measure it yourself” in a real browser, in a tab of their own: run, watched, stopped, narrow."""
+"""“Does it look?” and “Measure it yourself” in a real browser, in their chapter: run, watched, stopped, narrow."""
 
 from __future__ import annotations
 
-import gradio as gr
 import pytest
 from playwright.sync_api import expect
-
-from app import Options, build_app, launch_app
-from demos import look, measure
-from patchwork.ui import chapter
-from tests.browser.conftest import open_page, wait_until_open
 
 SLOW = 240_000  # a busy machine needs its time for dozens of answers
 
 
-def fill_tab(entry, lesson, page, demos) -> None:
-    """The two panels, whatever the lessons hold."""
-    gr.HTML(f'<div class="pw-title">{entry.title}</div>')
-    if entry.id == "frontier":
-        look.build(page)
-        measure.build(page)
-
-
-@pytest.fixture(scope="module")
-def address():
-    options = Options(offline=True, device="cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chapter, "fill_tab", fill_tab)
-        blocks = build_app(options)
-    _, url, _ = launch_app(blocks, options, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
-    yield url
-    blocks.close(verbose=False)
-
-
 @pytest.fixture
-def panels(browser, address):
-    with open_page(browser, address) as page:
-        page.goto(f"{address}?chapter=frontier")
-        wait_until_open(page, "frontier")
-        yield page
+def panels(page, open_chapter):
+    open_chapter(page, "frontier")
+    return page
 
 
 def fits(page) -> bool:

@@ -207,5 +207,5 @@ def build(page: Page) -> None:
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
         own.upload(lambda path: path, own, clip, **quiet).then(take_frames, [clip, count], gallery, **quiet)
         built_in.click(lambda: None, None, clip, **quiet).then(take_frames, [clip, count], gallery, **quiet)
-        count.release(take_frames, [clip, count], gallery, **quiet)
+        count.change(take_frames, [clip, count], gallery, trigger_mode="always_last", **quiet)
         live_panel(sys.modules[__name__], page, {"pictures": gallery, "question": question})

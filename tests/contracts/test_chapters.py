@@ -46,6 +46,10 @@ def test_the_table_of_contents_knows_it(chapter):
     assert (entry.number, entry.title) == (chapter.number, chapter.title)
 
 
+def test_every_tab_has_its_chapter():
+    assert [chapter.id for chapter in CHAPTERS] == [entry.id for entry in CONTENTS]
+
+
 def test_it_teaches_shows_runs_and_asks(chapter):
     kinds = [block.kind for block in chapter.blocks]
     assert chapter.simulation and "demo" in kinds

@@ -52,7 +52,7 @@ def test_the_scores_are_the_documents(source):
 def test_every_document_of_the_radar_is_a_source_of_the_lesson():
     cited = {source.key: source for source in LESSON.sources}
     used = re.findall(r"\n  (\w+): \{name: \"[^\"]+\", date: \"([^\"]+)\", url: \"([^\"]+)\"\}", SCRIPT)
-    assert len(used) == 14
+    assert len(used) == 13
     for key, date, url in used:
         if key != "internvlrepo":  # its news are of July 2024, its list of parts is newer
             assert cited[key].year == int(date[-4:]), key

@@ -1,14 +1,17 @@
 """Measure it yourself: asked in turns, scored as read, what was measured stays, what was not asked is said."""
 
+import gradio as gr
 import pytest
 from PIL import Image
 
 from demos import measure
 from patchwork.families.protocol import GroundedBox, Grounding
+from patchwork.pool import Pool
 from patchwork.probes import AXES
 from patchwork.recording import read_event
+from patchwork.ui.page import Page
 from patchwork.ui.panel import read_inputs
-from tests.fakes import FakeModel, make_card
+from tests.fakes import MACHINE, FakeModel, make_card, make_catalog
 from tests.tiny_models import make_plan
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -114,3 +117,12 @@ def test_bad_numbers_are_refused(each):
 def test_it_needs_no_picture_and_a_queue_of_its_own():
     assert read_inputs(measure, None, {"each": 8}) == measure.Inputs()
     assert measure.QUEUE != "device"
+
+
+def test_a_reader_can_call_it_by_name():
+    page = Page(make_catalog("one"), MACHINE, Pool(make_catalog("one"), MACHINE, 10**9), gr.Image(), gr.Textbox())
+    with gr.Blocks() as blocks:
+        measure.build(page)
+    (named,) = blocks.get_api_info()["named_endpoints"].items()
+    assert named[0] == "/measure"
+    assert [one["parameter_name"] for one in named[1]["parameters"]] == ["each", "checkpoint"]

@@ -22,6 +22,7 @@ from patchwork.families.protocol import Model
 from patchwork.probes import AXES, FIRST, MOST_TOKENS, Probe, find_other, write_probes
 from patchwork.shares import Share
 from patchwork.snippets import write_options, write_prompt
+from patchwork.tiny.questions import REFUSAL
 from patchwork.ui import render as draw
 from patchwork.ui.page import Page
 from patchwork.ui.panel import live_panel
@@ -274,6 +275,11 @@ def draw_truth(sight: Sight) -> str:
 def explain_sights(sights: Sequence[Sight]) -> str:
     """What three answers say about looking, and what they do not."""
     right, blank, wrong = (sight.said for sight in sights)
+    if right == REFUSAL:
+        return (
+            "The right picture was refused, which says nothing about looking: the bundled model knows only drawn "
+            "scenes and what they hold. Choose a drawn scene above, or a real checkpoint."
+        )
     same_blank, same_wrong = is_same(right, blank), is_same(right, wrong)
     if same_blank and same_wrong:
         return (
@@ -296,6 +302,10 @@ def explain_sights(sights: Sequence[Sight]) -> str:
     )
 
 
+POPE = (
+    "Half of the questions are about a thing that is there, half about one that is not, as in the test POPE "
+    "(Li et al., EMNLP 2023). The scenes are drawn, so the truth is known; the words of a question tell nothing of it."
+)
 ROWS = (
     ("there", "It is there", "should be yes"),
     ("absent", "It is not there", "should be no"),
@@ -309,7 +319,7 @@ def draw_polls(looks: Looks, done: bool) -> str:
     share = (2 * len(polls) - (polls[-1].blank is None)) / (2 * looks.polls_planned)
     bar = draw.draw_progress(Progress(message=f"Question {len(polls)} of {looks.polls_planned}", fraction=share))
     return (
-        '<section class="pw-polls"><h4>“Is there a …?” How often it says yes</h4>'
+        f'<section class="pw-polls"><h4>“Is there a …?” How often it says yes</h4><p class="pw-explain">{POPE}</p>'
         f"{'' if done else bar}<div class='pw-yes-rows'>{rows}</div>"
         f"{draw_sums(counted) if done else ''}{draw_asked(polls) if done else ''}</section>"
     )
@@ -368,7 +378,7 @@ def draw_poll(poll: Poll) -> str:
     return (
         f'<tr><td><img src="{draw_small(poll.seed)}" alt="" width="64" height="64"></td>'
         f"<td>{html.escape(poll.question)}</td><td>{draw.draw_mark(right)} {html.escape(poll.said)}</td>"
-        f'<td data-label="to the blank">{html.escape(poll.blank or "")}</td></tr>'
+        f'<td data-label="to the blank:">{html.escape(poll.blank or "")}</td></tr>'
     )
 
 

@@ -2,13 +2,17 @@
 
 import itertools
 
+import gradio as gr
 import pytest
 from PIL import Image
 
 from demos import look
 from patchwork.images import load_picture
+from patchwork.pool import Pool
 from patchwork.recording import read_event
-from tests.fakes import FakeModel, make_card
+from patchwork.tiny.questions import REFUSAL
+from patchwork.ui.page import Page
+from tests.fakes import MACHINE, FakeModel, make_card, make_catalog
 from tests.tiny_models import make_plan
 
 PICTURE = Image.new("RGB", (12, 8), (10, 200, 30))
@@ -56,6 +60,7 @@ def test_the_same_question_with_three_pictures():
         (("a cat", "nothing", "a dog"), "changed with the picture, both times"),
         (("a cat", "nothing", "a cat"), "the wrong one did not"),
         (("a cat", "a cat", "a dog"), "could be had without looking"),
+        ((REFUSAL, REFUSAL, "a star"), "says nothing about looking"),
     ],
 )
 def test_what_three_answers_say_about_looking(said, words):
@@ -153,3 +158,18 @@ def test_the_example_is_short():
 
     inputs = fill_inputs(look, load_picture(example_pictures("drawn")[0][1]))
     assert inputs.polls == 8 and inputs.about == look.MINE and inputs.question
+
+
+def test_a_reader_can_call_it_by_name():
+    page = Page(make_catalog("one"), MACHINE, Pool(make_catalog("one"), MACHINE, 10**9), gr.Image(), gr.Textbox())
+    with gr.Blocks() as blocks:
+        look.build(page)
+    (named,) = blocks.get_api_info()["named_endpoints"].items()
+    assert named[0] == "/look"
+    assert [one["parameter_name"] for one in named[1]["parameters"]] == [
+        "picture",
+        "question",
+        "about",
+        "polls",
+        "checkpoint",
+    ]

@@ -1,5 +1,6 @@
 """Measure it yourself: asked in turns, scored as read, what was measured stays, what was not asked is said."""
 
+import gradio as gr
 import pytest
 from PIL import Image
 
@@ -8,10 +9,12 @@ from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.families.protocol import GroundedBox, Grounding
 from patchwork.plan import make_plan as make_room
+from patchwork.pool import Pool
 from patchwork.probes import AXES
 from patchwork.recording import read_event
+from patchwork.ui.page import Page
 from patchwork.ui.panel import read_inputs
-from tests.fakes import MACHINE, FakeModel, make_card
+from tests.fakes import MACHINE, FakeModel, make_card, make_catalog
 from tests.tiny_models import make_plan
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -140,3 +143,12 @@ def test_the_bundled_model_can_be_measured_in_fewer_bits(tmp_path, monkeypatch, 
     assert results[1].weight_bytes < 0.5 * results[0].weight_bytes
     right = [sum(one.right for one in result.asked) / len(result.asked) for result in results]
     assert right[0] > 0.8 and right[1] > 0.6
+
+
+def test_a_reader_can_call_it_by_name():
+    page = Page(make_catalog("one"), MACHINE, Pool(make_catalog("one"), MACHINE, 10**9), gr.Image(), gr.Textbox())
+    with gr.Blocks() as blocks:
+        measure.build(page)
+    (named,) = blocks.get_api_info()["named_endpoints"].items()
+    assert named[0] == "/measure"
+    assert [one["parameter_name"] for one in named[1]["parameters"]] == ["each", "checkpoint"]

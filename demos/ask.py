@@ -14,7 +14,7 @@ from patchwork.boxes import read_boxes
 from patchwork.demo import Box, Data, Event, Metric, PartialText, Picture, Progress, Result, check_question
 from patchwork.errors import Problem
 from patchwork.families.protocol import Model
-from patchwork.snippets import write_chat
+from patchwork.snippets import write_options, write_prompt
 from patchwork.ui import render as draw
 from patchwork.ui.page import Page
 from patchwork.ui.panel import live_panel
@@ -122,7 +122,22 @@ def lay_out(figure: str, inputs: Inputs, words: str) -> str:
 
 def snippet(card) -> str:
     """A stand-alone program that does the same."""
-    return write_chat(card, MOST_TOKENS)
+    return f'''import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+MODEL = "{card.repo}"
+model = AutoModelForImageTextToText.from_pretrained(MODEL, dtype=torch.float32).eval()
+processor = AutoProcessor.from_pretrained(MODEL)
+
+image = Image.open("picture.png").convert("RGB")
+question = "What is in the picture?"
+{write_prompt(card)}
+inputs = processor(images=image, text=text, return_tensors="pt"{write_options(card)})
+with torch.inference_mode():
+    tokens = model.generate(**inputs, max_new_tokens={MOST_TOKENS}, do_sample=False)
+print(processor.decode(tokens[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
+'''
 
 
 def build(page: Page) -> None:

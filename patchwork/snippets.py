@@ -1,11 +1,11 @@
-"""Stand-alone programs that ask one model about one picture, for "Show me the code". Loads nothing."""
+"""Lines that the stand-alone programs of “Show me the code” share. Knows no demo."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from patchwork.catalog import Card, EndpointCard
+    from patchwork.catalog import Card
 
 TEMPLATE = """content = [{"type": "image"}, {"type": "text", "text": question}]
 text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)"""
@@ -15,47 +15,15 @@ NO_TEMPLATE = {  # families whose model pages write the prompt out
     "kosmos2": 'text = f"Question: {question} Answer:"',
     "paligemma": 'text = f"<image>answer en {question}"',
 }
+ONE_VIEW = ("idefics3", "smolvlm2")
+"""Families that cut every picture into tiles unless they are told not to."""
 
 
-def write_chat(card: Card, most_tokens: int) -> str:
-    """With transformers, for a checkpoint that runs here."""
-    prompt = NO_TEMPLATE.get(card.family, TEMPLATE)
-    options = ", do_image_splitting=False" if card.family in ("idefics3", "smolvlm2") else ""
-    return f'''import torch
-from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
-
-MODEL = "{card.repo}"
-model = AutoModelForImageTextToText.from_pretrained(MODEL, dtype=torch.float32).eval()
-processor = AutoProcessor.from_pretrained(MODEL)
-
-image = Image.open("picture.png").convert("RGB")
-question = "What is in the picture?"
-{prompt}
-inputs = processor(images=image, text=text, return_tensors="pt"{options})
-with torch.inference_mode():
-    tokens = model.generate(**inputs, max_new_tokens={most_tokens}, do_sample=False)
-print(processor.decode(tokens[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
-'''
+def write_prompt(card: Card) -> str:
+    """From a variable `question` to a variable `text`."""
+    return NO_TEMPLATE.get(card.family, TEMPLATE)
 
 
-def write_request(card: EndpointCard, most_tokens: int) -> str:
-    """With one request, for a model behind a server; whoever runs it brings a key of their own, if it asks for one."""
-    return f"""import base64
-import os
-from pathlib import Path
-
-import httpx
-
-MODEL = {card.repo!r}
-headers = {{"Authorization": f"Bearer {{os.environ['API_KEY']}}"}} if "API_KEY" in os.environ else {{}}
-
-picture = base64.b64encode(Path("picture.png").read_bytes()).decode()
-content = [
-    {{"type": "image_url", "image_url": {{"url": f"data:image/png;base64,{{picture}}"}}}},
-    {{"type": "text", "text": "What is in the picture?"}},
-]
-request = {{"model": MODEL, "messages": [{{"role": "user", "content": content}}], "max_tokens": {most_tokens}}}
-answer = httpx.post({card.url + "/chat/completions"!r}, json=request, headers=headers, timeout=60)
-print(answer.raise_for_status().json()["choices"][0]["message"]["content"])
-"""
+def write_options(card: Card) -> str:
+    """What else the processor is told, ready to follow other arguments."""
+    return ", do_image_splitting=False" if card.family in ONE_VIEW else ""

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from demos import (
-    arena,
     ask,
     attention,
     bridge,
@@ -23,13 +22,12 @@ from demos import (
     trace,
     train,
 )
-from patchwork.catalog import load_catalog, read_endpoint
+from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
 from patchwork.plan import make_plan
 from patchwork.tiny import FRESH, draw_scene
 from patchwork.tiny.catalogue import invent_page
-from tests.chat_stand_in import WORDS, serve_chat
 from tests.tiny_models import make_card, shared_folder
 
 CATALOG = load_catalog()
@@ -88,18 +86,6 @@ def test_honesty(tmp_path):
 def test_ask(tmp_path):
     card = CATALOG.get("tiny-llava")
     assert run_snippet(ask, card, tmp_path) == run_demo(ask, card, question="What is in the picture?").text
-
-
-def test_arena(tmp_path):
-    card = CATALOG.get("tiny-llava")
-    assert run_snippet(arena, card, tmp_path) == run_demo(arena, card, question="What is in the picture?").text
-
-
-def test_arena_behind_a_server(tmp_path):
-    with serve_chat() as chat:
-        assert run_snippet(arena, read_endpoint(f"mine={chat.url}#plain"), tmp_path) == "".join(WORDS)
-        (turn,) = chat.seen[-1][1]["messages"]
-    assert [part["type"] for part in turn["content"]] == ["image_url", "text"]
 
 
 @pytest.mark.parametrize("family", ["llava", "idefics3"])
@@ -176,8 +162,7 @@ def test_train(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "demo",
-    [arena, ask, attention, bridge, document, fusion, ground, honesty, instructions, kinds, similarity, trace, train],
+    "demo", [ask, attention, bridge, document, fusion, ground, honesty, instructions, kinds, similarity, trace, train]
 )
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):

@@ -18,8 +18,8 @@ from patchwork.duel import Round, Tally, Vote, add_vote, deal
 from patchwork.errors import Problem
 from patchwork.families.protocol import Model
 from patchwork.live import run_or_replay
+from patchwork.programs import write_chat, write_request
 from patchwork.recording import Recording
-from patchwork.snippets import write_chat, write_request
 from patchwork.ui import picker
 from patchwork.ui import render as draw
 from patchwork.ui.page import ON_STAGE, Page

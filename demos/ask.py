@@ -14,7 +14,7 @@ from patchwork.boxes import read_boxes
 from patchwork.demo import Box, Data, Event, Metric, PartialText, Picture, Progress, Result, check_question
 from patchwork.errors import Problem
 from patchwork.families.protocol import Model
-from patchwork.snippets import write_chat
+from patchwork.programs import write_chat
 from patchwork.ui import render as draw
 from patchwork.ui.page import Page
 from patchwork.ui.panel import live_panel

@@ -9,7 +9,6 @@ import sys
 import pytest
 
 from demos import (
-    arena,
     ask,
     attention,
     bridge,
@@ -27,14 +26,13 @@ from demos import (
     train,
 )
 from patchwork.answers import read_number, read_yes_or_no
-from patchwork.catalog import load_catalog, read_endpoint
+from patchwork.catalog import load_catalog
 from patchwork.families import get_family
 from patchwork.hardware import detect_cpu
 from patchwork.plan import make_plan
 from patchwork.probes import AXES
 from patchwork.tiny import FRESH, draw_scene
 from patchwork.tiny.catalogue import invent_page
-from tests.chat_stand_in import WORDS, serve_chat
 from tests.tiny_models import make_card, shared_folder
 
 CATALOG = load_catalog()
@@ -94,18 +92,6 @@ def test_honesty(tmp_path):
 def test_ask(tmp_path):
     card = CATALOG.get("tiny-llava")
     assert run_snippet(ask, card, tmp_path) == run_demo(ask, card, question="What is in the picture?").text
-
-
-def test_arena(tmp_path):
-    card = CATALOG.get("tiny-llava")
-    assert run_snippet(arena, card, tmp_path) == run_demo(arena, card, question="What is in the picture?").text
-
-
-def test_arena_behind_a_server(tmp_path):
-    with serve_chat() as chat:
-        assert run_snippet(arena, read_endpoint(f"mine={chat.url}#plain"), tmp_path) == "".join(WORDS)
-        (turn,) = chat.seen[-1][1]["messages"]
-    assert [part["type"] for part in turn["content"]] == ["image_url", "text"]
 
 
 @pytest.mark.parametrize("family", ["llava", "idefics3"])
@@ -212,7 +198,6 @@ def test_train(tmp_path):
 @pytest.mark.parametrize(
     "demo",
     [
-        arena,
         ask,
         attention,
         bridge,

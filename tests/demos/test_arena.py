@@ -173,3 +173,19 @@ def test_a_vote_counts_once():
     assert (dealt, left, right) == (None, GOOD.html, GOOD.html)
     assert tally == {("one", "two"): (0, 1, 0)} and "One question proves nothing" in shown
     assert arena.Panel.judge(PANEL, "left", dealt, GOOD, GOOD, tally)[5] == arena.gr.skip()
+
+
+def test_the_endpoint_takes_no_key_and_asks_no_server_unless_told(chat):
+    from patchwork.hardware import detect_cpu
+    from patchwork.ui.page import Page
+    from patchwork.ui.tray import build_tray
+
+    pool = make_page(chat, "stream").pool
+    with arena.gr.Blocks(analytics_enabled=False) as blocks:
+        arena.build(Page(pool.catalog, detect_cpu(), pool, *build_tray(), offline=True))
+    (endpoint,) = blocks.get_api_info()["named_endpoints"].items()
+    defaults = {one["parameter_name"]: one.get("parameter_default") for one in endpoint[1]["parameters"]}
+    assert endpoint[0] == "/arena" and set(defaults) == {"picture", "question", "checkpoint"}
+    assert defaults["checkpoint"] == "here"
+    groups = {function.concurrency_id for function in blocks.fns.values() if function.concurrency_limit in (1, 4)}
+    assert {"device", "servers"} <= groups

@@ -1,0 +1,52 @@
+"""Stand-alone programs that ask one model about one picture: one that runs here, or one behind a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from patchwork.snippets import write_options, write_prompt
+
+if TYPE_CHECKING:
+    from patchwork.catalog import Card, EndpointCard
+
+
+def write_chat(card: Card, most_tokens: int) -> str:
+    """With transformers, for a checkpoint that runs here."""
+    return f'''import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+MODEL = "{card.repo}"
+model = AutoModelForImageTextToText.from_pretrained(MODEL, dtype=torch.float32).eval()
+processor = AutoProcessor.from_pretrained(MODEL)
+
+image = Image.open("picture.png").convert("RGB")
+question = "What is in the picture?"
+{write_prompt(card)}
+inputs = processor(images=image, text=text, return_tensors="pt"{write_options(card)})
+with torch.inference_mode():
+    tokens = model.generate(**inputs, max_new_tokens={most_tokens}, do_sample=False)
+print(processor.decode(tokens[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
+'''
+
+
+def write_request(card: EndpointCard, most_tokens: int) -> str:
+    """With one request, for a model behind a server; whoever runs it brings a key of their own, if it asks for one."""
+    return f"""import base64
+import os
+from pathlib import Path
+
+import httpx
+
+MODEL = {card.repo!r}
+headers = {{"Authorization": f"Bearer {{os.environ['API_KEY']}}"}} if "API_KEY" in os.environ else {{}}
+
+picture = base64.b64encode(Path("picture.png").read_bytes()).decode()
+content = [
+    {{"type": "image_url", "image_url": {{"url": f"data:image/png;base64,{{picture}}"}}}},
+    {{"type": "text", "text": "What is in the picture?"}},
+]
+request = {{"model": MODEL, "messages": [{{"role": "user", "content": content}}], "max_tokens": {most_tokens}}}
+answer = httpx.post({card.url + "/chat/completions"!r}, json=request, headers=headers, timeout=60)
+print(answer.raise_for_status().json()["choices"][0]["message"]["content"])
+"""

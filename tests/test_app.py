@@ -14,6 +14,7 @@ from patchwork.errors import Problem
 
 ROOT = Path(app.__file__).parent
 ENDPOINTS = {
+    "arena",
     "ask",
     "attention",
     "bridge",
@@ -23,6 +24,9 @@ ENDPOINTS = {
     "honesty",
     "instructions",
     "kinds",
+    "look",
+    "measure",
+    "several",
     "similarity",
     "trace",
     "train",

@@ -75,7 +75,7 @@ def live_panel(
         other = gr.Dropdown(
             [(ALONE, ""), *(picker.list_beside(demo, page) if beside else [])],
             value=beside if isinstance(beside, str) else "",
-            label=f"Beside it, for {demo.TITLE.lower()}",
+            label=f"Beside it, for “{demo.TITLE}”",
             scale=3,
             min_width=220,
             visible=bool(beside),

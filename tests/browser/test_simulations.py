@@ -179,7 +179,7 @@ def test_live_maps_side_by_side_and_their_honesty(page, open_chapter):
     open_chapter(page, "encoders")
     page.get_by_label("Method").click()
     page.get_by_role("option", name=re.compile("PCA")).click()
-    page.get_by_label("Beside it, for attention").click()
+    page.get_by_label("Beside it, for “Attention”").click()
     page.get_by_role("option", name="Tiny CLIP (bundled)").last.click()
     page.locator("#pw-attention-run").click()
     output = page.locator("#pw-attention-output")

@@ -120,7 +120,7 @@ def draw_strip(inputs: Inputs, texts: list[str]) -> str:
         draw.draw_figure(picture, words=f"<b>{number}</b> {words}", label=f"Picture {number}")
         for number, (picture, words) in enumerate(zip(inputs.pictures, said, strict=True), start=1)
     ]
-    return f'<div class="pw-strip">{"".join(figures)}</div>'
+    return f'<div class="pw-filmstrip">{"".join(figures)}</div>'
 
 
 def say(text: str) -> str:

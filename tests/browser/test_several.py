@@ -40,8 +40,8 @@ def test_frames_come_from_the_clip_that_was_chosen(panel, tmp_path):
     count.press("Enter")
     expect(pictures).to_have_count(3)
     panel.locator("#pw-several-run").click()
-    expect(panel.locator("#pw-several-output .pw-strip img")).to_have_count(3, timeout=SLOW)
-    assert panel.locator("#pw-several-output .pw-strip img").first.evaluate("one => one.naturalWidth") == 60
+    expect(panel.locator("#pw-several-output .pw-filmstrip img")).to_have_count(3, timeout=SLOW)
+    assert panel.locator("#pw-several-output .pw-filmstrip img").first.evaluate("one => one.naturalWidth") == 60
 
 
 def test_a_checkpoint_may_stand_beside_itself_in_fewer_bits(panel):

@@ -56,3 +56,11 @@ def test_dark_names_the_same_colours_as_light():
 def test_nothing_is_fetched_from_elsewhere():
     everything = build_head({"present": False}) + build_theme()._get_theme_css()
     assert re.findall(r"https?://(?!www\.w3\.org/)[^\s\"')]+", everything) == []
+
+
+def test_rules_for_the_stage_stand_where_they_reach_the_page():
+    """Gradio puts the other sheets behind a selector inside of the element that is marked as presenting."""
+    for path in STATIC.glob("*.css"):
+        if path.stem != "app":
+            rules = path.read_text(encoding="utf-8")
+            assert not re.search(r"^[^/*]*\.pw-presenting[^{]*\{", rules, re.MULTILINE), path

@@ -111,7 +111,11 @@ def load_demos() -> dict[str, Demo]:
 
 
 def launch_app(page: gr.Blocks, options: Options, **changes: object) -> tuple:
-    """Start serving `page`; the reader's uploads are the only files that it can be asked for."""
+    """Start serving `page`; the reader's uploads are the only files that it can be asked for.
+
+    Gradio's own check of the first page is left out (`_frontend`): it gives up after three seconds, which a busy
+    machine may well need, and then blames a proxy.
+    """
     settings = {
         "server_name": options.host,
         "server_port": options.port,
@@ -124,6 +128,7 @@ def launch_app(page: gr.Blocks, options: Options, **changes: object) -> tuple:
         "enable_monitoring": False,
         "max_file_size": MAX_BYTES,
         "ssr_mode": False,
+        "_frontend": False,
     }
     return page.launch(**settings | changes)
 

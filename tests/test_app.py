@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 import app
@@ -169,3 +170,13 @@ def test_the_page_serves_no_file_of_the_machine(blocks):
     assert client.get("/config").status_code == 200
     for path in [ROOT / "app.py", ROOT / "patchwork/ui/theme.py", "/etc/passwd"]:
         assert client.get(f"/gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_a_machine_too_busy_to_draw_its_first_page_still_serves_it(monkeypatch):
+    """Gradio would stop with a sentence about proxies when the first page took longer than three seconds."""
+    monkeypatch.setattr("gradio.networking.url_ok", lambda url: False)
+    with gr.Blocks() as small:
+        gr.HTML("here")
+    _, address, _ = app.launch_app(small, Options(), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    small.close(verbose=False)
+    assert address.startswith("http://127.0.0.1")

@@ -124,4 +124,6 @@ def test_every_demo_has_an_example_that_gives_its_model_something_to_do():
     assert examples["ground"].phrase and examples["train"].seconds < 60
     assert examples["document"].picture is not scene and examples["document"].question.startswith("what is the ")
     assert examples["fusion"].question == "how many things are there?"
-    assert all(one.picture is scene for name, one in examples.items() if name not in ("document", "train"))
+    assert len(examples["several"].pictures) == 4 and examples["measure"].each == 4
+    own = ("document", "measure", "several", "train")
+    assert all(one.picture is scene for name, one in examples.items() if name not in own)

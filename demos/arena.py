@@ -311,8 +311,14 @@ class Panel:
 
     def connect(self) -> None:
         quiet = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        for pick in self.picks:
-            pick.change(self.fit, self.picks, [self.notes, *self.codes, *self.keys.values()], **quiet)
+        gr.on(  # one event for both, or the answer to an older choice could come last and hide a key's field
+            [pick.change for pick in self.picks],
+            self.fit,
+            self.picks,
+            [self.notes, *self.codes, *self.keys.values()],
+            trigger_mode="always_last",
+            **quiet,
+        )
         shown = [self.round, self.said, *self.answers, *self.ends, self.voting]
         asked = [self.page.picture, self.page.question, *self.picks, self.blind]
         begun = self.run.click(self.begin, asked, shown, **quiet)

@@ -156,9 +156,15 @@ def compare(name: str, here, order: torch.Tensor, known: dict[int, str], there: 
         [texts[index] for index in words.tolist()],
         [round(score, 4) for score in scores.tolist()],
         [texts[index] for index in control.tolist()],
-        (control == words[order]).float().mean().item(),
-        (control == words).float().mean().item(),
+        share_equal(texts, control, words[order]),
+        share_equal(texts, control, words),
     )
+
+
+def share_equal(texts: list[str], ones: torch.Tensor, others: torch.Tensor) -> float:
+    """Of places with the same word as a reader sees it: two tokens may differ by a space alone."""
+    pairs = list(zip(ones.tolist(), others.tolist(), strict=True))
+    return sum(texts[one] == texts[other] for one, other in pairs) / len(pairs)
 
 
 # ---- before the bridge

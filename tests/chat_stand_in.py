@@ -8,7 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
+
+from patchwork.catalog import Catalog, read_endpoint
+from patchwork.pool import Pool, load_with_family
+from tests.fakes import MACHINE, Loader, make_card
 
 WORDS = ("a ", "red ", "stär")
 STATUSES = {"e401": 401, "e402": 402, "e403": 403, "e404": 404, "e413": 413, "e429": 429, "e503": 503, "e418": 418}
@@ -172,3 +177,16 @@ class Handler(BaseHTTPRequestHandler):
         if "max_tokens" in body:
             return self.refuse(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
         self.answer_stream(body)
+
+
+def make_page(chat: Chat, *models: str) -> SimpleNamespace:
+    """One local model, `here`, and one server's model for each name."""
+    servers = [read_endpoint(f"{model}={chat.url}#{model}") for model in models]
+    loader = Loader()
+    local = make_card("here", capabilities=["chat"])
+    pool = Pool(Catalog([local, *servers]), MACHINE, budget_bytes=10**9, load=lambda *args: pick(loader, *args))
+    return SimpleNamespace(pool=pool, catalog=pool.catalog, stand_ins={}, patience=8.0)
+
+
+def pick(loader: Loader, card, plan, report):
+    return load_with_family(card, plan, report) if card.host else loader(card, plan, report)

@@ -18,12 +18,6 @@ PICTURE = Image.new("RGB", (40, 20), "red")
 KEY = "sk-very-secret-A"
 
 
-@pytest.fixture(scope="module")
-def chat():
-    with serve_chat() as server:
-        yield server
-
-
 def collect(chat, model: str, key: str = KEY) -> tuple[str, Usage]:
     *pieces, usage = ask(Server(chat.url, model, key), [PICTURE], "what?", 32)
     return "".join(pieces), usage

@@ -17,7 +17,7 @@ from demos import arena
 from patchwork.ui.page import Page as Shared
 from patchwork.ui.tray import build_tray
 from tests.browser.conftest import open_page
-from tests.chat_stand_in import WORDS, Chat, serve_chat
+from tests.chat_stand_in import WORDS, Chat
 
 SLOW = 180_000  # a busy machine needs its time for the first model
 SERVERS = ("stream", "slow", "key", "e401")
@@ -37,12 +37,6 @@ def serve_panel(chat: Chat) -> Iterator[str]:
     _, address, _ = launch_app(blocks, options, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
     yield address
     blocks.close(verbose=False)
-
-
-@pytest.fixture(scope="module")
-def chat() -> Iterator[Chat]:
-    with serve_chat() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

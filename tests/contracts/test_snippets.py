@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from app import load_demos
 from demos import (
     ask,
     attention,
@@ -195,26 +196,7 @@ def test_train(tmp_path):
     assert losses[0] == pytest.approx(minute.answer_loss(model, hidden, packed.labels).mean().item(), abs=0.05)
 
 
-@pytest.mark.parametrize(
-    "demo",
-    [
-        ask,
-        attention,
-        bridge,
-        document,
-        fusion,
-        ground,
-        honesty,
-        instructions,
-        kinds,
-        look,
-        measure,
-        several,
-        similarity,
-        trace,
-        train,
-    ],
-)
+@pytest.mark.parametrize("demo", load_demos().values(), ids=load_demos())
 def test_every_snippet_is_valid_python(demo):
     for card in CATALOG.offering(demo.NEEDS):
         ast.parse(demo.snippet(card))

@@ -173,7 +173,7 @@ def render(event: Event, inputs: Inputs) -> str:
     status = "" if done else draw_status(measured)
     end = draw_end(event) if done else ""
     return (
-        f'<div class="pw-measured">{title}{status}<div class="pw-radar-row">{draw_shares(measured)}'
+        f'<div class="pw-measured">{title}{status}<div class="pw-spider-row">{draw_shares(measured)}'
         f"{draw_table(measured)}</div>{end}</div>"
     )
 
@@ -221,7 +221,7 @@ def draw_shares(measured: Measured) -> str:
         f"{one.title} {100 * one.share.value:.0f} %" if one.share else f"{one.title} not asked" for one in spokes
     )
     return (
-        f'<figure class="pw-radar-figure">{draw_radar(spokes, label)}'
+        f'<figure class="pw-spider-figure">{draw_radar(spokes, label)}'
         '<figcaption><span class="pw-key-measured">right answers, with one standard error</span> '
         '<span class="pw-key-chance">a blind guess</span> <span class="pw-key-rings">rings: 25, 50, 75, 100 %</span>'
         "</figcaption></figure>"

@@ -202,7 +202,7 @@ def build(page: Page) -> None:
                 min_width=200,
                 elem_id="pw-several-own",
             )
-            built_in = gr.Button("The built-in clip", size="sm", min_width=140)
+            built_in = gr.Button("The built-in clip", size="sm", min_width=140, elem_id="pw-several-built-in")
         question = gr.Textbox(ASKED, label="Question about them", max_lines=2)
         quiet = {"show_progress": "hidden", "api_visibility": "private"}
         own.upload(lambda path: path, own, clip, **quiet).then(take_frames, [clip, count], gallery, **quiet)

@@ -30,7 +30,7 @@ def draw_radar(spokes: Sequence[Spoke], label: str) -> str:
     shares = [spoke.share.value if spoke.share else None for spoke in spokes]
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}"'
     return (
-        f'<svg class="pw-radar" {size} role="img" aria-label="{html.escape(label, quote=True)}">'
+        f'<svg class="pw-spider" {size} role="img" aria-label="{html.escape(label, quote=True)}">'
         f"{draw_rings(spokes)}{draw_outline([spoke.chance for spoke in spokes], 'chance')}"
         f"{draw_outline(shares, 'own', filled=True)}"
         f"{''.join(draw_bar(spoke.share, i, len(spokes)) for i, spoke in enumerate(spokes) if spoke.share)}"
@@ -71,7 +71,7 @@ def draw_outline(values: Sequence[float | None], kind: str, filled: bool = False
         first, second = write_point(place(i, count, value)), write_point(place(j, count, values[j]))
         if filled:
             parts.append(f'<polygon class="pw-wedge" points="{write_point(CENTRE)} {first} {second}"/>')
-        parts.append(f'<polyline class="pw-radar-{kind}" points="{first} {second}"/>')
+        parts.append(f'<polyline class="pw-spider-{kind}" points="{first} {second}"/>')
     return "".join(parts)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from patchwork.ui.chapter import CONTENTS
 from tests.browser.conftest import open_page, wait_until_open
 
 # Sets a slider and reads a number in the same task: nothing may wait for a server or even for the next frame.
@@ -205,3 +207,12 @@ def test_patches_and_words_point_at_each_other_on_a_phone(phone, open_chapter):
     phone.keyboard.press("ArrowRight")
     expect(output.locator(".pw-linked-say")).to_contain_text("patch 10,")
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("entry", CONTENTS, ids=lambda entry: entry.id)
+def test_a_simulation_fills_its_card_and_nothing_sticks_out(page, open_chapter, entry):
+    open_chapter(page, entry.id)
+    card = page.locator(f"#pw-simulation-{entry.id} .pw-sim")
+    expect(card).to_be_visible()
+    assert card.evaluate("one => one.scrollWidth <= one.clientWidth + 1")
+    assert card.evaluate("one => one.offsetWidth > 0.98 * one.parentElement.clientWidth")

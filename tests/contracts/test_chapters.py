@@ -23,6 +23,7 @@ from patchwork.lessons import load_chapters
 from patchwork.ui.chapter import CONTENTS
 from patchwork.ui.lesson import draw_end, draw_head, draw_prose
 from patchwork.ui.quiz import draw_quiz
+from patchwork.ui.theme import STATIC
 from tests.node import ask_simulation
 
 CHAPTERS = list(load_chapters().values())
@@ -93,6 +94,13 @@ def test_every_citation_leads_to_its_source(chapter):
             cited |= set(re.findall(rf'href="#({chapter.id}-source-\d+)"', draw_prose(block, chapter)))
     assert cited == set(re.findall(r'<li id="([\w-]+)"', drawn))
     assert all(f'href="{source.url}"' in drawn for source in chapter.sources)
+
+
+def test_no_shared_sheet_styles_its_simulation(chapter):
+    """The classes of a simulation's outermost element are its own, or a panel's rules would lay it out."""
+    own = set(re.search(r'class="([^"]+)"', chapter.simulation.html)[1].split()) - {"pw-sim"}
+    styled = re.compile(rf"\.({'|'.join(own)})(?![\w-])")
+    assert own and not [path.name for path in STATIC.glob("*.css") if styled.search(path.read_text(encoding="utf-8"))]
 
 
 def test_its_parts_can_be_drawn(chapter):

@@ -33,8 +33,8 @@ def test_an_error_bar_reaches_from_bound_to_bound():
 def test_a_missing_share_breaks_the_outline_and_is_named():
     whole = [Spoke("a", FULL, 0.5), Spoke("b", FULL, 0.5), Spoke("c", FULL, 0.5), Spoke("d", FULL, 0.5)]
     drawn = draw_radar([*whole[:3], Spoke("d", None, None)], "")
-    assert draw_radar(whole, "").count("pw-radar-own") == 4 and drawn.count("pw-radar-own") == 2
-    assert drawn.count("pw-radar-chance") == 2 and drawn.count("pw-missing") == 1
+    assert draw_radar(whole, "").count("pw-spider-own") == 4 and drawn.count("pw-spider-own") == 2
+    assert drawn.count("pw-spider-chance") == 2 and drawn.count("pw-missing") == 1
     assert "not asked" in drawn and len(read_dots(drawn)) == 3
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import html
-import random
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Annotated, Any, Literal
 
 import gradio as gr
@@ -19,7 +16,8 @@ from pydantic import Field, model_validator
 from patchwork.answers import read_yes_or_no, split_words
 from patchwork.demo import Data, Event, Picture, Progress, Result, check_question
 from patchwork.families.protocol import Model
-from patchwork.probes import AXES, FIRST, MOST_TOKENS, Probe, find_other, write_probes
+from patchwork.polls import GREY, Poll, Yeses, make_blank, sort_polls, take_polls
+from patchwork.probes import AXES, FIRST, Probe, find_other, write_probes
 from patchwork.shares import Share
 from patchwork.snippets import write_options, write_prompt
 from patchwork.tiny.questions import REFUSAL
@@ -37,7 +35,6 @@ ABOUT = (
 NEEDS = frozenset({"chat"})
 LONGEST = 2000
 LONGEST_ANSWER = 96  # tokens
-GREY = (127, 127, 127)
 MINE = "mine"
 KNOWN = ("colour", "kind", "count", "presence", "left or right", "sign")
 """Kinds of questions that the panel can bring itself, with the truth."""
@@ -76,16 +73,6 @@ class Sight(Data):
     said: str = ""
     truth: str = ""
     right: bool | None = None
-
-
-class Poll(Data):
-    """One presence question; what was said with the picture and with a blank one, None until it was asked."""
-
-    seed: int
-    question: str
-    there: bool
-    said: str
-    blank: str | None = None
 
 
 class Looks(Data):
@@ -150,34 +137,6 @@ def answer_sight(
     yield sight.model_copy(update={"said": said.strip(), "right": right})
 
 
-def take_polls(count: int, model: Model) -> Iterator[list[Poll]]:
-    """All polls so far, after every answer: the picture's, then the blank one's."""
-    polls: list[Poll] = []
-    for probe in list_polls(count):
-        picture, question = probe.draw(), probe.word_for(model)
-        answers = {"said": ask(model, picture, question)}
-        fields = {"seed": probe.seed, "question": question, "there": probe.answer == "yes"}
-        yield [*polls, Poll(**fields, **answers)]
-        answers["blank"] = ask(model, make_blank(picture), question)
-        polls = [*polls, Poll(**fields, **answers)]
-        yield polls
-
-
-def list_polls(count: int) -> list[Probe]:
-    """Half about things that are there, in an order of their own."""
-    probes = list(islice(write_probes("presence"), count))
-    return random.Random(count).sample(probes, count)
-
-
-def ask(model: Model, picture: Image.Image, question: str) -> str:
-    return "".join(model.chat([picture], question, max_new_tokens=MOST_TOKENS)).strip()
-
-
-def make_blank(picture: Image.Image) -> Image.Image:
-    """As large as the picture, halfway between black and white everywhere."""
-    return Image.new("RGB", picture.size, GREY)
-
-
 def draw_sight(sight: Sight, inputs: Inputs) -> Image.Image:
     if sight.which == "blank":
         return make_blank(inputs.picture if inputs.about == MINE else draw_scene(FIRST))
@@ -189,39 +148,6 @@ def draw_scene(seed: int, objects: int | None = None, side: int = 384) -> Image.
     from patchwork.tiny import invent_scene
 
     return invent_scene(seed, objects).draw(side)
-
-
-# ---- counting
-
-
-class Yeses(Data):
-    """Answers to presence questions of one sort."""
-
-    yes: int
-    no: int
-    neither: int
-
-    @property
-    def asked(self) -> int:
-        return self.yes + self.no + self.neither
-
-    @property
-    def share(self) -> Share:
-        return Share(self.yes, self.asked)
-
-
-def count_yeses(answers: Sequence[str]) -> Yeses:
-    found = Counter(map(read_yes_or_no, answers))
-    return Yeses(yes=found["yes"], no=found["no"], neither=found[""])
-
-
-def sort_polls(polls: Sequence[Poll]) -> tuple[Yeses, Yeses, Yeses]:
-    """With the thing there, without it, and on the blank picture."""
-    return (
-        count_yeses([poll.said for poll in polls if poll.there]),
-        count_yeses([poll.said for poll in polls if not poll.there]),
-        count_yeses([poll.blank for poll in polls if poll.blank is not None]),
-    )
 
 
 def is_same(first: str, second: str) -> bool:

@@ -1,5 +1,6 @@
 """Two models side by side: what a side shows, what is hidden from who judges, what leaves, how votes are counted."""
 
+import time
 from types import SimpleNamespace
 
 import gradio as gr
@@ -14,11 +15,12 @@ from patchwork.live import run_live
 from patchwork.pool import Pool
 from patchwork.ui import two_sides
 from tests.chat_stand_in import WORDS, make_page
-from tests.fakes import MACHINE, Loader, make_card
+from tests.fakes import MACHINE, FakeModel, Loader, make_card
 from tests.fakes import make_catalog as make_local
 
 INPUTS = arena.Inputs(picture=Image.new("RGB", (8, 8)), question="why")
 SAID = "a red star (why)"
+MARK = "its own picture and question, not yours"
 BLIND, GOOD, BAD = Round(("two", "one"), True), two_sides.End("<p>good</p>", True), two_sides.End("<p>bad</p>", False)
 PANEL = SimpleNamespace(page=SimpleNamespace(catalog=make_local("one", "two")))
 
@@ -50,16 +52,23 @@ def test_hidden_a_failure_names_nobody(chat):
     assert "could not answer" in shown[-1] and "127.0.0.1" not in shown[-1] and "fault of its own" in end.html
 
 
-def test_on_stage_only_a_recording_of_this_model_steps_in(chat, tmp_path):
-    page = make_page(chat)
+def test_on_stage_only_a_recording_of_this_model_steps_in(chat, tmp_path, monkeypatch):
+    page = make_page(chat, "stream")
     path = tmp_path / "arena.json"
     list(recording.record(arena, INPUTS, run_live(arena, INPUTS, page.pool, "here"), path, "here"))
-    page.stand_ins, page.patience = {"arena": recording.load(path, arena)}, 0.0
-    for card_id, expected in (("here", True), ("other", False)):
-        card = page.catalog.get("here").model_copy(update={"id": card_id})
-        assert (two_sides.find_recorded(arena, page, card) is not None) is expected
-    *_, (shown, end) = two_sides.stream_side(arena, page, INPUTS, page.catalog.get("here"), on_stage=True)
-    assert end.answered and SAID in shown
+    page.stand_ins, page.patience = {"arena": recording.load(path, arena)}, 0.05
+    quick = FakeModel.chat
+    monkeypatch.setattr(FakeModel, "chat", lambda *given, **named: time.sleep(0.5) or quick(*given, **named))
+
+    def show_last(card_id: str, hidden: str = "") -> str:
+        card = page.catalog.get(card_id)
+        *_, (shown, end) = two_sides.stream_side(arena, page, INPUTS, card, hidden, on_stage=True)
+        assert end.answered
+        return shown
+
+    assert MARK in show_last("here") and SAID in show_last("here")
+    assert MARK not in show_last("stream"), "another model's answer is not this one's"
+    assert MARK not in show_last("here", hidden="A"), "a mark would tell who it is"
 
 
 def test_what_leaves_is_said_before_it_does():

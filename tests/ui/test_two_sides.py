@@ -60,15 +60,15 @@ def test_on_stage_only_a_recording_of_this_model_steps_in(chat, tmp_path, monkey
     quick = FakeModel.chat
     monkeypatch.setattr(FakeModel, "chat", lambda *given, **named: time.sleep(0.5) or quick(*given, **named))
 
-    def show_last(card_id: str, hidden: str = "") -> str:
+    def show_all(card_id: str, hidden: str = "") -> str:
         card = page.catalog.get(card_id)
-        *_, (shown, end) = two_sides.stream_side(arena, page, INPUTS, card, hidden, on_stage=True)
-        assert end.answered
-        return shown
+        states = list(two_sides.stream_side(arena, page, INPUTS, card, hidden, on_stage=True))
+        assert states[-1][1].answered
+        return "".join(shown for shown, _ in states)
 
-    assert MARK in show_last("here") and SAID in show_last("here")
-    assert MARK not in show_last("stream"), "another model's answer is not this one's"
-    assert MARK not in show_last("here", hidden="A"), "a mark would tell who it is"
+    assert MARK in show_all("here") and SAID in show_all("here")
+    assert MARK not in show_all("stream"), "another model's answer is not this one's"
+    assert MARK not in show_all("here", hidden="A"), "a mark would tell who it is"
 
 
 def test_what_leaves_is_said_before_it_does():

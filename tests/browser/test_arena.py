@@ -57,6 +57,7 @@ def choose(page: Page, side: str, label: str) -> None:
     box.click()
     page.get_by_role("option", name=label).click()
     expect(box).to_have_value(label)
+    expect(page.get_by_role("listbox")).to_have_count(0)  # it fades out, and the other picker has the same options
 
 
 def at(chat: Chat, name: str) -> str:

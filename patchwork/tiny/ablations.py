@@ -23,7 +23,7 @@ from patchwork.tiny.evaluate import collect, evaluate_questions
 from patchwork.tiny.questions import WEIGHTS as TYPES
 from patchwork.tiny.reader import Figure, Reader
 from patchwork.tiny.save import save_vlm
-from patchwork.tiny.stage12 import Features, cache_features, train_language
+from patchwork.tiny.stage12 import Features, see_pictures, train_language
 
 FIRST_STAGE = 0.15
 """Stage 1's share of the steps, where there is one."""
@@ -47,7 +47,7 @@ def train_one(folder: Path, store: SceneStore, steps: int, staged: bool, between
     tokenizer, rng = Tokenizer.from_file(str(folder / "chat.json")), random.Random(0)
     model = language.build_vlm(tokenizer.get_vocab_size(), between)
     language.copy_tower(model, load_tower(folder))
-    features = features or cache_features(model, store, None)
+    features = features or see_pictures(model, store, None)
     first = round(FIRST_STAGE * steps) if staged else 0
     for stage, count in ((1, first), (2, steps - first)):
         if count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,6 +33,8 @@ PREVIOUS_HEADS = ((1, 2), (1, 3))
 """While a description goes from object to object, these are taught to look at the one named before."""
 COMPARING_HEADS = ((3, 0), (3, 1))
 """Where two objects are compared, these look back at the names of the first and of the second in the question."""
+UPPER = 3
+"""The first of the tower's layers that learn at the end of stage 2: those that the CLIP learns anew as well."""
 
 
 def build_vlm(vocabulary: int, between: str = "gelu") -> LlavaForConditionalGeneration:
@@ -69,17 +72,38 @@ def copy_tower(model: LlavaForConditionalGeneration, encoder: torch.nn.Module) -
     tower.requires_grad_(False)
 
 
-@torch.inference_mode()
-def encode_pictures(model: LlavaForConditionalGeneration, pictures: np.ndarray) -> torch.Tensor:
-    """The frozen tower's patches: bfloat16 [n, PATCHES, WIDTH]."""
+def free_upper_layers(model: LlavaForConditionalGeneration) -> None:
+    """From here on the tower's layers from UPPER on learn too; what lies below stays as it is."""
+    for name, parameter in model.model.vision_tower.named_parameters():
+        layer = re.search(r"layers\.(\d+)\.", name)
+        parameter.requires_grad_(layer is not None and int(layer[1]) >= UPPER)
+
+
+def run_tower(model: LlavaForConditionalGeneration, pictures: np.ndarray) -> torch.Tensor:
+    """The tower's patches [n, PATCHES, WIDTH], on the model's device and with gradients where it learns."""
     pixels = normalise(pictures).to(model.device)
     with mix_precision(model.device):
-        hidden = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1]
-    return hidden[:, 1:].to("cpu", torch.bfloat16)
+        return model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1][:, 1:]
+
+
+@torch.inference_mode()
+def encode_pictures(model: LlavaForConditionalGeneration, pictures: np.ndarray) -> torch.Tensor:
+    """The same of a frozen tower: bfloat16, on the CPU."""
+    return run_tower(model, pictures).to("cpu", torch.bfloat16)
+
+
+class LiveFeatures:
+    """What a tower that learns makes of pictures, worked out each time."""
+
+    def __init__(self, model: LlavaForConditionalGeneration, pictures, count: int) -> None:
+        self.model, self.pictures = model, pictures
+
+    def take(self, seeds: np.ndarray) -> torch.Tensor:
+        return run_tower(self.model, self.pictures(seeds))
 
 
 class FeatureCache:
-    """What the frozen tower makes of pictures, worked out when first asked for and kept (25 kB each)."""
+    """What a frozen tower makes of pictures, worked out when first asked for and kept (25 kB each)."""
 
     def __init__(self, model: LlavaForConditionalGeneration, pictures, count: int) -> None:
         self.model, self.pictures = model, pictures

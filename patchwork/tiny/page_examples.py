@@ -8,7 +8,7 @@ import numpy as np
 
 from patchwork.tiny.catalogue import Page, invent_page
 from patchwork.tiny.data import CARDS, PageStore
-from patchwork.tiny.language import FeatureCache
+from patchwork.tiny.language import FeatureCache, LiveFeatures
 from patchwork.tiny.page_questions import CARD, LINE, make_page_turn
 from patchwork.tiny.questions import Turn
 
@@ -20,9 +20,9 @@ PATCHES = 1400
 """Of pictures in one batch, about: the more tiles, the fewer pages."""
 
 
-def cache_pages(model, pages: PageStore) -> FeatureCache:
+def see_pages(model, pages: PageStore, features: type) -> FeatureCache | LiveFeatures:
     """What the tower makes of view v of page p, under p · VIEWS + v."""
-    return FeatureCache(model, lambda ids: pages.pictures[ids // VIEWS, ids % VIEWS], pages.count * VIEWS)
+    return features(model, lambda ids: pages.pictures[ids // VIEWS, ids % VIEWS], pages.count * VIEWS)
 
 
 def choose_pages(pages: PageStore, rng: random.Random) -> list[tuple[int, list[int]]]:

@@ -17,10 +17,12 @@ SCENES, TILES, OVERVIEWS = 28, 13, 7
 """Pictures of each kind in a batch."""
 
 
-def gather(scenes: SceneStore, pages: PageStore, chooser: Curriculum) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A batch: pictures, the object of each patch, the table of objects, padded to CARDS rows."""
-    seeds = chooser.choose(SCENES, text=0.4)
-    where = pages.choose_views(TILES, OVERVIEWS)
+def gather(
+    scenes: SceneStore, pages: PageStore, chooser: Curriculum, part: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A batch, or one part of so many: pictures, the object of each patch, the table of objects, padded to CARDS."""
+    seeds = chooser.choose(SCENES // part, text=0.4)
+    where = pages.choose_views(TILES // part, OVERVIEWS // part)
     padding = ((0, 0), (0, CARDS - MOST), (0, 0))
     tables = np.pad(scenes.objects[seeds], padding, constant_values=-1)
     return (
@@ -28,6 +30,15 @@ def gather(scenes: SceneStore, pages: PageStore, chooser: Curriculum) -> tuple[n
         np.concatenate([scenes.owners[seeds], pages.owners[where]]),
         np.concatenate([tables, pages.objects[where]]),
     )
+
+
+def ask_patches(tower, heads: encoder.DenseHeads, batch: tuple[np.ndarray, ...]) -> tuple[torch.Tensor, dict]:
+    """The loss of what `heads` read from each patch of a batch, and what was right."""
+    pictures, owners, objects = batch
+    with mix_precision(tower.device):
+        hidden = tower(encoder.normalise(pictures).to(tower.device)).last_hidden_state[:, 1:]
+        truth = torch.from_numpy(owners).long().to(hidden.device), torch.from_numpy(objects).to(hidden.device)
+        return encoder.dense_loss(heads, hidden, *truth)
 
 
 def train_tower(
@@ -39,11 +50,7 @@ def train_tower(
     clock, meter, chooser = Clock(minutes), Meter("stage 0"), Curriculum(scenes, MOST, 1.0)
     load_checkpoint(checkpoint, clock, optimizer, model=model, heads=heads)
     for step, share in clock:
-        pictures, owners, objects = (torch.from_numpy(array) for array in gather(scenes, pages, chooser))
-        with mix_precision(model.device):
-            output = model.vision_model(encoder.normalise(pictures.numpy()).to(model.device))
-            hidden = output.last_hidden_state[:, 1:]
-            loss, seen = encoder.dense_loss(heads, hidden, owners.long().to(hidden.device), objects.to(hidden.device))
+        loss, seen = ask_patches(model.vision_model, heads, gather(scenes, pages, chooser))
         optimizer.take_step(loss, warm_and_cool(step, share))
         meter.show(step, share, seen)
         if step % 200 == 199:

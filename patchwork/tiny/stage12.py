@@ -1,4 +1,7 @@
-"""Trains projector and language model behind a frozen tower: stage 1 on captions, stage 2 on every question."""
+"""Trains projector and language model behind a frozen tower: stage 1 on captions, stage 2 on every question.
+
+At the end of stage 2 the tower's upper layers learn too, from the answers and from what stage 0 asked them.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,13 @@ from tokenizers import Tokenizer
 
 from patchwork.tiny import language, page_examples
 from patchwork.tiny.clock import Clock, Meter, load_checkpoint, save_checkpoint, warm_and_cool
-from patchwork.tiny.data import Curriculum, PageStore, SceneStore
+from patchwork.tiny.data import MOST, Curriculum, PageStore, SceneStore
+from patchwork.tiny.encoder import DenseHeads
 from patchwork.tiny.optimizer import TwoOptimizers
 from patchwork.tiny.outside import draw_outside
 from patchwork.tiny.precision import mix_precision
 from patchwork.tiny.questions import REFUSAL, Turn, make_turn, make_turns
+from patchwork.tiny.stage0 import ask_patches, gather
 from patchwork.tiny.tokenizer import wrap_tokenizer
 from patchwork.tiny.world import Scene, invent_scene
 
@@ -25,6 +30,8 @@ QUESTIONS, DESCRIBED = 8, 0.85
 """In stage 2: on each picture, and in how many of them one question asks for a description."""
 GATE = 0.8
 """Scenes get one object more when this share of answers begins right."""
+PATCH_QUESTIONS, PART = 0.3, 3
+"""Weight of stage 0's questions where the tower learns too, and into how many its batch is cut."""
 
 
 def choose_turns(scene: Scene, rng: random.Random, stage: int) -> list[Turn]:
@@ -47,17 +54,17 @@ def draw_outsiders(seeds: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Features:
-    """What the frozen tower makes of pictures: the store's, those that are none, and views of pages."""
+    """What the tower makes of pictures: the store's, those that are none, and views of pages."""
 
-    inside: language.FeatureCache
-    outside: language.FeatureCache
-    pages: language.FeatureCache | None
+    inside: language.FeatureCache | language.LiveFeatures
+    outside: language.FeatureCache | language.LiveFeatures
+    pages: language.FeatureCache | language.LiveFeatures | None
 
 
-def cache_features(model, store: SceneStore, pages: PageStore | None) -> Features:
-    inside = language.FeatureCache(model, lambda seeds: store.pictures[seeds], store.count)
-    outside = language.FeatureCache(model, draw_outsiders, OUTSIDERS)
-    return Features(inside, outside, page_examples.cache_pages(model, pages) if pages else None)
+def see_pictures(model, store: SceneStore, pages: PageStore | None, kind: type = language.FeatureCache) -> Features:
+    inside = kind(model, lambda seeds: store.pictures[seeds], store.count)
+    outside = kind(model, draw_outsiders, OUTSIDERS)
+    return Features(inside, outside, page_examples.see_pages(model, pages, kind) if pages else None)
 
 
 def pack_scenes(words, store: SceneStore, features: Features, seeds: np.ndarray, rng: random.Random, stage: int):
@@ -74,7 +81,7 @@ def pack_pages(words, pages: PageStore, features: Features, rng: random.Random):
     turns = page_examples.ask_pages(chosen, rng)
     owners = [page_examples.join_owners(pages, *one) for one in chosen]
     ids = page_examples.list_views(chosen)
-    patches = features.pages.take(ids.ravel()).view(len(ids), -1, language.WIDTH)
+    patches = features.pages.take(ids.ravel()).reshape(len(ids), -1, language.WIDTH)
     return language.pack(words, list(zip(turns, owners, strict=True)), patches.shape[1]), patches
 
 
@@ -119,4 +126,33 @@ def train_language(
         if step % 200 == 199:
             save_checkpoint(checkpoint, clock, optimizer, model=model)
     save_checkpoint(checkpoint, clock, optimizer, model=model)
+    return model
+
+
+def train_together(
+    model, heads: DenseHeads, store: SceneStore, pages: PageStore, tokenizer, checkpoint: Path, clock: Clock, rng
+):
+    """The end of stage 2: the tower's upper layers learn with the language model, on scenes of any size.
+
+    What limits a language model that has learnt for long is what its tower tells apart; the answers alone would teach
+    the tower the words of the questions and spoil what it knows of the rest.
+    """
+    language.free_upper_layers(model)
+    words, features = wrap_tokenizer(tokenizer), see_pictures(model, store, pages, language.LiveFeatures)
+    optimizer = TwoOptimizers([*model.named_parameters(), *heads.named_parameters(prefix="heads")], 5e-4)
+    meter, curriculum = Meter("stage 2, with the tower"), Curriculum(store, MOST, 1.0)
+    load_checkpoint(checkpoint, clock, optimizer, model=model, heads=heads)
+    for step, share in clock:
+        seeds = curriculum.choose(11)
+        loss, seen = learn_answers(model, *pack_scenes(words, store, features, seeds, rng, 2))
+        asked, told = ask_patches(model.model.vision_tower, heads, gather(store, pages, curriculum, PART))
+        loss, seen = loss + PATCH_QUESTIONS * asked, seen | {f"patch {name}": value for name, value in told.items()}
+        if step % 3 == 0:
+            more, read = learn_answers(model, *pack_pages(words, pages, features, rng))
+            loss, seen = loss + more, {f"page {name}": value for name, value in read.items()} | seen
+        optimizer.take_step(loss, warm_and_cool(step, share, hold=0.15))
+        meter.show(step, share, seen)
+        if step % 200 == 199:
+            save_checkpoint(checkpoint, clock, optimizer, model=model, heads=heads)
+    save_checkpoint(checkpoint, clock, optimizer, model=model, heads=heads)
     return model

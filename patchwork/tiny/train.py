@@ -2,8 +2,9 @@
 
 Stage 0 asks a vision tower, patch by patch, what it sees: scenes, tiles of pages, pages made small. From there two
 models grow. The CLIP learns to match captions, with the last layers of its tower. The language model learns, behind the
-tower as it is, captions in stage 1 and every kind of question in stage 2. Schedules follow the clock, so that the same
-command fits a laptop and a GPU; the same command again resumes a run that was stopped.
+tower as it is, captions in stage 1 and every kind of question in stage 2; then the tower's upper layers learn with it.
+Schedules follow the clock, so that the same command fits a laptop and a GPU; the same command again resumes a run that
+was stopped.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from patchwork.tiny.clock import Clock
 from patchwork.tiny.data import PageStore, SceneStore, draw_ahead
 from patchwork.tiny.save import save_encoder, save_vlm
 from patchwork.tiny.stage0 import train_tower
-from patchwork.tiny.stage12 import cache_features, train_language
+from patchwork.tiny.stage12 import see_pictures, train_language, train_together
 from patchwork.tiny.stage_clip import train_clip
 from patchwork.tiny.tokenizer import train_tokenizer, write_caption_samples, write_samples
 
-SHARES = {"stage 0": 0.34, "clip": 0.34, "stage 1": 0.03, "stage 2": 0.29}
+SHARES = {"stage 0": 0.3, "clip": 0.3, "stage 1": 0.03, "stage 2": 0.27, "with the tower": 0.1}
 """How the minutes are divided."""
 FIRST, FIRST_PAGES = 2000, 500
 """Scenes and pages drawn before training starts; the others are drawn while it runs."""
@@ -52,21 +53,25 @@ def train(folder: Path, minutes: float, scenes: int, device: torch.device, seed:
     model = encoder.build_encoder(captions.get_vocab_size()).to(device)
     heads = encoder.DenseHeads().to(device)
     train_tower(model, heads, *stores, folder / "stage0.pt", SHARES["stage 0"] * minutes)
-    train_chat(folder, model, chat, *stores, minutes, device, rng)
+    train_chat(folder, model, heads, chat, *stores, minutes, device, rng)
     train_clip(model, stores[0], captions, folder / "clip.pt", SHARES["clip"] * minutes, rng)
     save_encoder(model, captions, folder / "clip")
     drawing.terminate()
 
 
-def train_chat(folder, tower, tokenizer, scenes: SceneStore, pages: PageStore, minutes, device, rng) -> None:
-    """Stages 1 and 2 behind a trained tower."""
+def train_chat(folder, tower, heads, tokenizer, scenes: SceneStore, pages: PageStore, minutes, device, rng) -> None:
+    """Stages 1 and 2 behind a trained tower, then with its upper layers."""
     model = language.build_vlm(tokenizer.get_vocab_size()).to(device)
     language.copy_tower(model, tower)
-    features = cache_features(model, scenes, pages)
-    for stage, name in ((1, "llava_stage1"), (2, "llava")):
+    features = see_pictures(model, scenes, pages)
+    for stage in (1, 2):
         clock, checkpoint = Clock(SHARES[f"stage {stage}"] * minutes), folder / f"stage{stage}.pt"
         train_language(model, scenes, pages, tokenizer, checkpoint, clock, stage, rng, features)
-        save_vlm(model, tokenizer, folder / name)
+        if stage == 1:
+            save_vlm(model, tokenizer, folder / "llava_stage1")
+    clock = Clock(SHARES["with the tower"] * minutes)
+    train_together(model, heads, scenes, pages, tokenizer, folder / "together.pt", clock, rng)
+    save_vlm(model, tokenizer, folder / "llava")
 
 
 def main() -> None:

@@ -37,11 +37,19 @@ def test_three_folders_that_transformers_loads(folder):
     assert len(pages) == 4 and all(0 <= figure.value <= 1 for figure in pages)
 
 
-def test_both_language_models_have_the_tower_that_the_clip_began_from(folder):
-    """It is frozen in stages 1 and 2; the CLIP's own last layers go on to learn captions."""
-    clip, begun = CLIPModel.from_pretrained(folder / "clip").vision_model.state_dict(), (0, 1, 2)
-    for name in ("llava_stage1", "llava"):
-        inside = Reader(folder / name).model.model.vision_tower.state_dict()
-        same = {key for key in clip if torch.equal(clip[key].float(), inside[key].float())}
-        assert {key for key in clip if "embeddings" in key or any(f"layers.{n}." in key for n in begun)} <= same
-        assert not any("layers.5.mlp.fc1.weight" in key for key in same)
+def find_same(first: dict, second: dict) -> set[str]:
+    return {key for key in first if torch.equal(first[key].float(), second[key].float())}
+
+
+def test_what_learns_and_what_stays(folder):
+    """The three lower layers are stage 0's in all of them. Above, each model has learnt its own."""
+    clip = CLIPModel.from_pretrained(folder / "clip").vision_model.state_dict()
+    towers = {name: Reader(folder / name).model.model.vision_tower.state_dict() for name in ("llava_stage1", "llava")}
+    lower = {key for key in clip if "embeddings" in key or any(f"layers.{layer}." in key for layer in (0, 1, 2))}
+    upper = {f"encoder.layers.{layer}.mlp.fc1.weight" for layer in (3, 4, 5)}
+    stage0 = torch.load(folder / "stage0.pt", weights_only=True)["model"]
+    stage0 = {key: stage0[f"vision_model.{key}"].half() for key in clip}
+    assert find_same(stage0, towers["llava_stage1"]) >= lower | upper
+    for changed in (clip, towers["llava"]):
+        same = find_same(stage0, changed)
+        assert same >= lower and upper <= set(stage0) and not same & upper

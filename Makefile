@@ -4,13 +4,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: run test lint format bench shots canary-latest tools clean
+.PHONY: run test test-pages test-rest lint format bench shots canary-latest tools clean
 
 run: $(VENV)/ready
 	$(BIN)/python app.py
 
+# The two halves run side by side, a core each; the output of each comes when it has ended.
 test: $(VENV)/ready tools lint
-	$(BIN)/python -m pytest
+	$(MAKE) --jobs 2 --keep-going --output-sync=target --no-print-directory test-pages test-rest
+
+test-pages:
+	OMP_NUM_THREADS=1 GRADIO_SERVER_PORT=7960 $(BIN)/python -m pytest tests/browser
+
+test-rest:
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --ignore tests/browser
 	$(foreach file,$(wildcard tests/js/*.test.mjs),node --test $(file) &&) true
 
 lint: $(VENV)/ready

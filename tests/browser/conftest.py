@@ -13,7 +13,7 @@ from app import Options, build_app, launch_app
 from patchwork.ui.chapter import CONTENTS
 from tests.browser.chromium import FLAGS
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="session")
@@ -71,16 +71,13 @@ def open_page(browser: Browser, url: str, **settings: object) -> Iterator[Page]:
     errors: list[str] = []
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | settings)
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(30_000)
 
-    def keep_inside(route) -> None:
-        if route.request.url.startswith((url, "data:", "blob:")):
-            route.continue_()
-        else:
-            external.append(route.request.url)
-            route.abort()
+    def note_if_outside(request) -> None:
+        if not request.url.startswith((url, "data:", "blob:")):
+            external.append(request.url)
 
-    page.route("**/*", keep_inside)
+    page.on("request", note_if_outside)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()

@@ -13,10 +13,11 @@ import gradio as gr
 from pydantic import Field
 
 from patchwork.demo import Data, Event, Metric, Progress, Result
+from patchwork.errors import Problem
 from patchwork.families.protocol import Model
 from patchwork.probes import AXES, ENOUGH, MOST_TOKENS, Outcome, Probe, overlap_box, put, write_probes
+from patchwork.programs import write_ask
 from patchwork.shares import Share
-from patchwork.snippets import write_options, write_prompt
 from patchwork.ui import render as draw
 from patchwork.ui.page import Page
 from patchwork.ui.panel import live_panel
@@ -33,7 +34,11 @@ WARNING = (
     "radar says nothing about photographs. A real checkpoint sees drawings like these for the first time; it is told "
     "which answers there are to choose from."
 )
+LEAVES = (
+    "A model behind a server is sent these drawings and questions, one after the other; your own picture stays here."
+)
 NEEDS = frozenset({"chat"})
+REMOTE = True  # models behind a server too: what they are asked about is drawn here and nobody's
 QUEUE = "measure"  # many questions: other panels need not wait for them
 MEASURES = True  # a checkpoint may stand beside itself in fewer bits
 NO_BOXES = "not asked: this checkpoint writes no boxes"
@@ -84,11 +89,15 @@ class Measured(Data):
 
 
 class RunResult(Result):
-    """`weight_bytes`: of the model's parameters and buffers, as they lie in memory."""
+    """`weight_bytes`: of the model's parameters and buffers, as they lie in memory; 0 behind a server.
+
+    `broken_off`: why there are fewer answers than planned, in a sentence.
+    """
 
     measured: Measured
     asked: list[Asked]
     weight_bytes: int
+    broken_off: str = ""
 
 
 KINDS = {"measured": Measured}
@@ -103,9 +112,15 @@ def run(inputs: Inputs, model: Model) -> Iterator[Event]:
     yield Progress(message=f"{model.card.title} gets its first question")
     missing = [] if "ground" in model.card.capabilities else ["box"]
     names, asked = [name for name in AXES if name not in missing], []
-    planned = inputs.each * len(names)
+    planned, broken_off = inputs.each * len(names), ""
     for probe in take_in_turns(names, inputs.each):
-        asked.append((probe, put(probe, model)))
+        try:
+            asked.append((probe, put(probe, model)))
+        except Problem as problem:  # a server that has had enough: what was measured until then stays
+            if not asked:
+                raise
+            broken_off = str(problem)
+            break
         state = Measured(
             scores=[sum_up(name, asked) for name in names],
             missing=missing,
@@ -115,8 +130,13 @@ def run(inputs: Inputs, model: Model) -> Iterator[Event]:
         )
         yield state
     told = [tell(model, probe, outcome) for probe, outcome in asked]
-    size = model.memory_bytes()
-    yield RunResult(answered_by=model.answerer(start), measured=state, asked=told, weight_bytes=size)
+    yield RunResult(
+        answered_by=model.answerer(start),
+        measured=state,
+        asked=told,
+        weight_bytes=model.memory_bytes(),
+        broken_off=broken_off,
+    )
 
 
 def take_in_turns(names: Sequence[str], each: int) -> Iterator[Probe]:
@@ -170,7 +190,7 @@ def render(event: Event, inputs: Inputs) -> str:
     done = isinstance(event, RunResult)
     measured = event.measured if done else event
     title = f"<h4>{html.escape(event.answered_by.title)}</h4>" if done else ""
-    status = "" if done else draw_status(measured)
+    status = draw_broken_off(event) if done else draw_status(measured)
     end = draw_end(event) if done else ""
     return (
         f'<div class="pw-measured">{title}{status}<div class="pw-spider-row">{draw_shares(measured)}'
@@ -184,10 +204,18 @@ def draw_end(event: RunResult) -> str:
     pace = round(event.measured.seconds / len(event.asked), 3)
     metrics = [
         Metric(label="All skills together", value=round(100 * right.value, 1), unit="%", note=f"{right}"),
-        Metric(label="Weights in memory", value=round(event.weight_bytes / 1e6, 1), unit="MB"),
         Metric(label="A question", value=pace, unit="s", note="on average"),
     ]
+    if event.weight_bytes:
+        metrics.insert(1, Metric(label="Weights in memory", value=round(event.weight_bytes / 1e6, 1), unit="MB"))
     return draw.draw_metrics(metrics) + draw_samples(event.asked) + draw.draw_answerer(event.answered_by)
+
+
+def draw_broken_off(event: RunResult) -> str:
+    if not event.broken_off:
+        return ""
+    count = f"{len(event.asked)} of {event.measured.planned} questions"
+    return draw.draw_problem(f"Broken off after {count}; these stay. {event.broken_off}")
 
 
 def draw_status(measured: Measured) -> str:
@@ -298,26 +326,16 @@ def snippet(card) -> str:
     """A stand-alone program: questions with known answers, counted, with the standard error of the share."""
     ring, count = (AXES[name] for name in ("presence", "count"))
     hints = ["", ""] if card.bundled else [" " + ring.hint, " " + count.hint]
-    return f'''import torch
-from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+    return f'''{write_ask(card, MOST_TOKENS)}
 
-MODEL = "{card.repo}"
-model = AutoModelForImageTextToText.from_pretrained(MODEL, dtype=torch.float32).eval()
-processor = AutoProcessor.from_pretrained(MODEL)
-
-image, right = Image.open("picture.png").convert("RGB"), 0
 PROBES = [  # questions, each with its true answer for your picture
     ("{ring.ask(("ring",))}{hints[0]}", "yes"),
     ("{ring.ask(("boat",))}{hints[0]}", "no"),
     ("{count.ask(())}{hints[1]}", "3"),
 ]
+right = 0
 for question, truth in PROBES:
-    {write_prompt(card).replace(chr(10), chr(10) + "    ")}
-    inputs = processor(images=image, text=text, return_tensors="pt"{write_options(card)})
-    with torch.inference_mode():
-        tokens = model.generate(**inputs, max_new_tokens={MOST_TOKENS}, do_sample=False)
-    said = processor.decode(tokens[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True).strip()
+    said = ask(question)
     right += said.lower().replace(",", " ").replace(".", " ").split()[:1] == [truth]
     print(said)
 n, share = len(PROBES), right / len(PROBES)
@@ -331,11 +349,15 @@ def example() -> dict[str, Any]:
     return {"each": 4}
 
 
+def has_servers(page: Page) -> bool:
+    return any(card.host for card in page.catalog.offering(NEEDS, remote=True))
+
+
 def build(page: Page) -> None:
     with gr.Column(elem_classes="pw-panel"):
         gr.HTML(
             f'<h3 class="pw-panel-title">{TITLE}</h3><p class="pw-panel-about">{ABOUT}</p>'
-            f'<p class="pw-explain">{WARNING}</p>'
+            f'<p class="pw-explain">{WARNING}{" " + LEAVES if has_servers(page) else ""}</p>'
         )
         each = gr.Slider(4, 40, 8, step=4, label="Questions of each kind")
         live_panel(sys.modules[__name__], page, {"each": each}, beside=True)

@@ -114,6 +114,14 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"message": {"content": "".join(WORDS)}, "finish_reason": "length"}
         self.send(json.dumps({"choices": [choice], "usage": {"prompt_tokens": 70, "completion_tokens": 3}}))
 
+    def answer_tired(self, body: dict) -> None:
+        """Ten times yes, then it asks for a pause."""
+        if sum(one["model"] == "tired" for _, one in self.server.seen) > 10:
+            return self.refuse(429, "too many")
+        self.start("text/event-stream")
+        self.say(("yes",))
+        self.send("data: [DONE]\n\n")
+
     def answer_key(self, body: dict) -> None:
         """Which key asked, after a while, so that two can be in flight."""
         self.start("text/event-stream")

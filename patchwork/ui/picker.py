@@ -24,8 +24,9 @@ def list_choices(demo: Demo, page: Page) -> list[tuple[str, str]]:
 
 def list_beside(demo: Demo, page: Page) -> list[tuple[str, str]]:
     """The same for the second place. A demo that `MEASURES` may ask a checkpoint beside itself in fewer bits."""
-    cards = page.catalog.offering(demo.NEEDS)
-    fewer = [card.in_precision(one) for card in cards for one in QUANTIZED if one not in card.refuses]
+    cards = page.catalog.offering(demo.NEEDS, getattr(demo, "REMOTE", False))
+    here = [card for card in cards if not card.host]
+    fewer = [card.in_precision(one) for card in here for one in QUANTIZED if one not in card.refuses]
     return [(label_card(card, page), card.id) for card in [*cards, *(fewer if hasattr(demo, "MEASURES") else [])]]
 
 

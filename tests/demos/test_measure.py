@@ -1,19 +1,26 @@
 """Measure it yourself: asked in turns, scored as read, what was measured stays, what was not asked is said."""
 
+import base64
+import io
+
 import gradio as gr
+import numpy as np
 import pytest
 from PIL import Image
 
 from demos import measure
-from patchwork.catalog import load_catalog
+from patchwork.catalog import Catalog, load_catalog, read_endpoint
+from patchwork.errors import Problem
 from patchwork.families import get_family
 from patchwork.families.protocol import GroundedBox, Grounding
+from patchwork.live import run_live
 from patchwork.plan import make_plan as make_room
 from patchwork.pool import Pool
-from patchwork.probes import AXES
+from patchwork.probes import AXES, write_probes
 from patchwork.recording import read_event
 from patchwork.ui.page import Page
 from patchwork.ui.panel import read_inputs
+from tests.chat_stand_in import make_page
 from tests.fakes import MACHINE, FakeModel, make_card, make_catalog
 from tests.tiny_models import make_plan
 
@@ -111,6 +118,32 @@ def test_stopping_leaves_the_model_alone():
     assert sum(score.asked for score in shown[-1].scores) == 5
 
 
+def test_what_a_server_said_stays_when_it_has_had_enough(chat):
+    """Ten answers, then it asks for a pause: ten are counted, and why there are no more is said."""
+    inputs = measure.Inputs(each=4)
+    *_, last = run_live(measure, inputs, make_page(chat, "tired").pool, "tired")
+    assert len(last.asked) == 10 and all(one.said == "yes" for one in last.asked)
+    assert last.answered_by.device == f"127.0.0.1:{chat.server_port}" and last.weight_bytes == 0
+    shown = measure.render(last, inputs)
+    assert "Broken off after 10 of 28 questions; these stay." in shown and "asks for a pause" in shown
+    assert "Weights in memory" not in shown
+
+
+def test_a_server_gets_drawn_scenes_and_no_picture_of_the_readers(chat):
+    next_one = len(chat.seen)
+    list(run_live(measure, measure.Inputs(each=4), make_page(chat, "stream").pool, "stream"))
+    sent = [body["messages"][0]["content"][0]["image_url"]["url"] for _, body in chat.seen[next_one:]]
+    received = Image.open(io.BytesIO(base64.b64decode(sent[0].partition(",")[2]))).convert("RGB")
+    drawn = next(write_probes(next(iter(AXES)))).draw()
+    assert len(sent) == 28 and "picture" not in measure.Inputs.model_fields
+    assert received.size == drawn.size and np.abs(np.subtract(received, drawn, dtype=float)).mean() < 3
+
+
+def test_a_server_that_never_answers_is_a_sentence_and_no_result(chat):
+    with pytest.raises(Problem, match="key"):
+        list(run_live(measure, measure.Inputs(each=4), make_page(chat, "e401").pool, "e401"))
+
+
 @pytest.mark.parametrize("each", [2, 5, 42])
 def test_bad_numbers_are_refused(each):
     with pytest.raises(ValueError):
@@ -144,10 +177,20 @@ def test_the_bundled_model_can_be_measured_in_fewer_bits(tmp_path, monkeypatch):
     assert right[0] > 0.8 and right[1] > 0.6
 
 
-def test_a_reader_can_call_it_by_name():
-    page = Page(make_catalog("one"), MACHINE, Pool(make_catalog("one"), MACHINE, 10**9), gr.Image(), gr.Textbox())
+def build_page(catalog: Catalog) -> gr.Blocks:
     with gr.Blocks() as blocks:
-        measure.build(page)
-    (named,) = blocks.get_api_info()["named_endpoints"].items()
+        measure.build(Page(catalog, MACHINE, Pool(catalog, MACHINE, 10**9), gr.Image(), gr.Textbox()))
+    return blocks
+
+
+def test_a_reader_can_call_it_by_name():
+    (named,) = build_page(make_catalog("one")).get_api_info()["named_endpoints"].items()
     assert named[0] == "/measure"
     assert [one["parameter_name"] for one in named[1]["parameters"]] == ["each", "checkpoint"]
+
+
+@pytest.mark.parametrize("servers", [[], [read_endpoint("far=https://a.example/v1#m")]])
+def test_where_a_server_may_be_asked_the_page_says_what_it_is_sent(servers):
+    blocks = build_page(Catalog([*make_catalog("one").cards, *servers]))
+    said = " ".join(str(block.value) for block in blocks.blocks.values() if isinstance(block, gr.HTML))
+    assert (measure.LEAVES in said) == bool(servers)

@@ -75,3 +75,10 @@ def test_where_a_demo_measures_a_checkpoint_may_stand_beside_itself_in_fewer_bit
     ids = [card_id for _, card_id in picker.list_beside(measuring, make_page())]
     assert ids[:4] == ["tiny", "small", "gated", "huge"] and "tiny@nf4" in ids and "small@int8" in ids
     assert [card_id for _, card_id in picker.list_beside(DEMO, make_page())] == ids[:4]
+
+
+def test_a_server_may_stand_in_both_places_of_a_demo_that_asks_servers_and_never_in_fewer_bits(cached):
+    asking = SimpleNamespace(**vars(DEMO), MEASURES=True, REMOTE=True)
+    for choices in (picker.list_choices(asking, make_page()), picker.list_beside(asking, make_page())):
+        assert {"far", "near"} <= {card_id for _, card_id in choices}
+        assert not any(card_id.startswith(("far@", "near@")) for _, card_id in choices)

@@ -146,7 +146,7 @@ def thin_out(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> 
 
 def draw_curve(losses: Sequence[tuple[int, float, float]], seconds: int) -> str:
     """Loss over time, both stages side by side; the higher line of the grid is the largest loss seen."""
-    width, height, left, foot = 640, 190, 44, 24
+    width, height, left, foot = 640, 190, 56, 24
     high = max([loss for _, _, loss in losses], default=1.0)
     span = (width - left) / 2
     parts = []

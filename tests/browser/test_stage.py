@@ -102,6 +102,38 @@ def test_words_on_canvases_are_large_and_whole_on_stage(page, open_chapter, widt
     assert list_canvases(page) == before
 
 
+LIST_SMALL = """least => [...document.querySelectorAll('#pw-main *')].filter((element) =>
+  element.offsetParent && !element.closest('svg, .katex, .pw-cite') &&
+  [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()) &&
+  parseFloat(getComputedStyle(element).fontSize) < least
+).map((element) => `${element.className || element.tagName}: ${element.textContent.trim().slice(0, 40)}`)"""
+
+
+@pytest.mark.parametrize(
+    ("chapter", "demo"),
+    [
+        ("modalities", "similarity"),
+        ("encoders", "attention"),
+        ("bridge", "bridge"),
+        ("fusion", "fusion"),
+        ("instruction", "instructions"),
+        ("llava", "trace"),
+        ("grounding", "ground"),
+        ("documents", "document"),
+        ("frontier", "look"),
+    ],
+)
+def test_on_stage_a_finished_run_can_be_read_from_the_last_row(page, open_chapter, chapter, demo):
+    open_chapter(page, chapter)
+    page.locator(f"#pw-{demo}-run").click()
+    expect(page.locator(f"#pw-{demo}-output .pw-answerer").first).to_be_visible(timeout=120_000)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("p")
+    expect(page.locator("html")).to_have_class("pw-presenting")
+    page.wait_for_timeout(500)  # sizes of buttons change gradually
+    assert page.evaluate(LIST_SMALL, 16) == []
+
+
 def test_citations_and_notes_on_stage(page, open_chapter):
     open_chapter(page, "fusion")
     page.keyboard.press("p")

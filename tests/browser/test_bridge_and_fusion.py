@@ -69,8 +69,15 @@ def test_four_modules_answer(page, open_chapter):
     expect(output).to_contain_text("right just now")
 
 
+# Boxes that hold something wider than themselves; what scrolls sideways is a box of its own.
+LIST_BURST = """() => [...document.querySelectorAll('#pw-main :is(.pw-panel, section, article, figure)')]
+  .filter((box) => box.offsetParent && box.scrollWidth > box.clientWidth + 1)
+  .map((box) => box.className || box.tagName)"""
+
+
 def test_both_chapters_hold_on_a_phone_after_a_run(phone, open_chapter):
     for chapter in ("bridge", "fusion"):
         open_chapter(phone, chapter)
         run(phone, chapter)
         assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+        assert phone.evaluate(LIST_BURST) == []

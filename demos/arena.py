@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from patchwork.demo import Data, Event, Metric, PartialText, Picture, Progress, Result, check_question
 from patchwork.families.protocol import Model
-from patchwork.programs import write_chat, write_request
+from patchwork.programs import write_chat
 from patchwork.ui import render as draw
 from patchwork.ui.page import Page
 from patchwork.ui.two_sides import TwoSides
@@ -114,7 +114,7 @@ def list_metrics(event: RunResult) -> list[Metric]:
 
 def snippet(card: Card) -> str:
     """A stand-alone program that does the same."""
-    return write_request(card, MOST_TOKENS) if card.host else write_chat(card, MOST_TOKENS)
+    return write_chat(card, MOST_TOKENS)
 
 
 def build(page: Page) -> None:

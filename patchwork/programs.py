@@ -11,24 +11,9 @@ if TYPE_CHECKING:
     from patchwork.catalog import Card, EndpointCard
 
 
-def write_chat(card: Card, most_tokens: int) -> str:
-    """With transformers, for a checkpoint that runs here."""
-    return f'''import torch
-from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
-
-MODEL = "{card.repo}"
-model = AutoModelForImageTextToText.from_pretrained(MODEL, dtype=torch.float32).eval()
-processor = AutoProcessor.from_pretrained(MODEL)
-
-image = Image.open("picture.png").convert("RGB")
-question = "What is in the picture?"
-{write_prompt(card)}
-inputs = processor(images=image, text=text, return_tensors="pt"{write_options(card)})
-with torch.inference_mode():
-    tokens = model.generate(**inputs, max_new_tokens={most_tokens}, do_sample=False)
-print(processor.decode(tokens[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))
-'''
+def write_chat(card: Card | EndpointCard, most_tokens: int) -> str:
+    """One question, and its answer printed."""
+    return write_ask(card, most_tokens) + '\n\nprint(ask("What is in the picture?"))\n'
 
 
 def write_ask(card: Card | EndpointCard, most_tokens: int) -> str:
@@ -37,6 +22,7 @@ def write_ask(card: Card | EndpointCard, most_tokens: int) -> str:
 
 
 def write_ask_here(card: Card, most_tokens: int) -> str:
+    """With transformers."""
     return f'''import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -78,8 +64,3 @@ def ask(question):
     answer = httpx.post({card.url + "/chat/completions"!r}, json=request, headers=headers, timeout=60)
     return answer.raise_for_status().json()["choices"][0]["message"]["content"].strip()
 """
-
-
-def write_request(card: EndpointCard, most_tokens: int) -> str:
-    """One question to a model behind a server."""
-    return write_ask_there(card, most_tokens) + '\n\nprint(ask("What is in the picture?"))\n'

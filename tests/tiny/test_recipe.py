@@ -53,3 +53,11 @@ def test_what_learns_and_what_stays(folder):
     for changed in (clip, towers["llava"]):
         same = find_same(stage0, changed)
         assert same >= lower and upper <= set(stage0) and not same & upper
+
+
+def test_at_the_end_the_tower_still_answers_what_stage_0_asked(folder):
+    """What reads its patches learns on: weight decay alone would only make its weights shorter."""
+    before, after = (torch.load(folder / f"{name}.pt", weights_only=True)["heads"] for name in ("stage0", "together"))
+    first, last = before["trunk.1.weight"].double(), after["trunk.1.weight"].double()
+    shorter = (first * last).sum() / (first * first).sum()
+    assert (last - shorter * first).abs().max() > 1e-6
